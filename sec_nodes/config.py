@@ -1,0 +1,149 @@
+"""YAML files checked against pydantic models, with errors that say where and how to mend them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the text names file, line, key, value and remedy."""
+
+
+class Settings(BaseModel):
+    """Base of all checked settings: frozen, no unknown keys, no NaN and no infinity."""
+
+    model_config = ConfigDict(frozen=True, extra='forbid', allow_inf_nan=False)
+
+
+SettingsT = TypeVar('SettingsT', bound=BaseModel)
+
+
+def load(
+    path: Path, settings: type[SettingsT], overrides: Mapping[str, Any] | None = None
+) -> SettingsT:
+    """Read a YAML file into a settings class.
+
+    Args:
+        path: the file.
+        settings: pydantic model that the file must satisfy.
+        overrides: values that replace those of the file, by dotted key (`devices.count`).
+
+    Raises:
+        ConfigError: file missing or no YAML, unknown key, or value outside its range.
+    """
+    tree, root = _parse(path)
+    for key, value in (overrides or {}).items():
+        _override(tree, key, value)
+    try:
+        return settings.model_validate(tree)
+    except ValidationError as error:
+        lines = [
+            _explain(path, root, settings, detail, overrides or {})
+            for detail in error.errors(include_url=False)
+        ]
+        raise ConfigError('\n'.join(lines)) from None
+
+
+def parse_overrides(assignments: list[str]) -> dict[str, Any]:
+    """Turn `key=value` texts into overrides; values are read as YAML.
+
+    Raises:
+        ConfigError: a text without `=`.
+    """
+    overrides: dict[str, Any] = {}
+    for text in assignments:
+        key, separator, value = text.partition('=')
+        if not separator or not key.strip():
+            raise ConfigError(f'override {text!r} is not of the form key=value')
+        overrides[key.strip()] = yaml.safe_load(value)
+    return overrides
+
+
+def suggest(name: str, known: list[str]) -> str:
+    """A sentence that lists what is known, with the closest match first where there is one."""
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f'did you mean {close[0]!r}? ' if close else ''
+    return f'{hint}known: {", ".join(sorted(known)) or "none"}'
+
+
+def _parse(path: Path) -> tuple[dict[str, Any], yaml.Node | None]:
+    try:
+        text = path.read_text(encoding='utf-8')
+    except OSError as error:
+        raise ConfigError(f'{path}: cannot be read ({error.strerror}); give an existing file') from None
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, 'problem_mark', None)
+        where = f'{path}:{mark.line + 1}' if mark else str(path)
+        raise ConfigError(f'{where}: not valid YAML: {getattr(error, "problem", error)}') from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f'{path}: must hold a mapping of keys to values')
+    return tree, root
+
+
+def _override(tree: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split('.')
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f'override {key!r}: {parent!r} holds no further keys')
+    tree[last] = value
+
+
+def _explain(
+    path: Path,
+    root: yaml.Node | None,
+    settings: type[BaseModel],
+    detail: Any,
+    overrides: Mapping[str, Any],
+) -> str:
+    loc = detail['loc']
+    key = '.'.join(str(part) for part in loc)
+    if any(key == given or key.startswith(f'{given}.') for given in overrides):
+        where = 'command line'
+    else:
+        where = f'{path}:{_line(root, loc)}'
+    if detail['type'] == 'extra_forbidden':
+        parent = _fields(settings, loc[:-1])
+        return f'{where}: unknown key {key!r}; {suggest(str(loc[-1]), parent)}'
+    if detail['type'] == 'missing':
+        return f'{where}: key {key!r} is missing; add it'
+    return f'{where}: {key} = {detail["input"]!r}: {detail["msg"]}'
+
+
+def _line(node: yaml.Node | None, loc: tuple[Any, ...]) -> int:
+    """Line of the deepest part of `loc` that the file has."""
+    line = node.start_mark.line if node else 0
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            pairs = {k.value: (k, v) for k, v in node.value}
+            if str(part) not in pairs:
+                break
+            key, node = pairs[str(part)]
+            line = key.start_mark.line
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line
+        else:
+            break
+    return line + 1
+
+
+def _fields(settings: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
+    """Keys that are known at `loc`, as far as nested settings classes tell."""
+    here: Any = settings
+    for part in loc:
+        if not (isinstance(here, type) and issubclass(here, BaseModel)):
+            return []
+        field = here.model_fields.get(str(part))
+        here = field.annotation if field else None
+    is_settings = isinstance(here, type) and issubclass(here, BaseModel)
+    return list(here.model_fields) if is_settings else []

@@ -1,0 +1,1 @@
+"""Deciders: each looks at a SlotState and answers with a SlotDecision."""

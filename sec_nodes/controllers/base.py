@@ -1,0 +1,144 @@
+"""What a controller is, and how one is found by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import ClassVar, TypeVar
+
+import numpy as np
+
+from sec_nodes.config import suggest
+from sec_nodes.scenarios.survey import Survey
+from sec_nodes.slot import LOCAL, FloatArray, IntArray, SlotDecision, SlotState
+
+ENTRY_POINT_GROUP = 'sec_nodes.controllers'
+BUILT_IN = ('sec_nodes.controllers.baselines', 'sec_nodes.controllers.greedy')
+
+
+class ControllerError(ValueError):
+    """A controller that cannot be used; the text says what is known instead."""
+
+
+class Controller(ABC):
+    """Decides slots. A subclass sets `name` and implements `decide`.
+
+    Args:
+        scenario: costs, constraints and parameters of the system to control.
+        seed: seed of the controller's own randomness; the same seed and states give the same
+            decisions.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, scenario: Survey, seed: int = 0) -> None:
+        self.scenario = scenario
+        self.seed = seed
+
+    @abstractmethod
+    def decide(self, state: SlotState) -> SlotDecision:
+        """Answer one slot. Must not change `state`."""
+
+
+ControllerT = TypeVar('ControllerT', bound=type[Controller])
+_registry: dict[str, type[Controller]] = {}
+
+
+def register(controller: ControllerT) -> ControllerT:
+    """Make a controller known by its name. Used as a class decorator.
+
+    Raises:
+        ControllerError: another class has the name.
+    """
+    holder = _registry.setdefault(controller.name, controller)
+    if holder is not controller and holder.__qualname__ != controller.__qualname__:
+        raise ControllerError(
+            f'controller name {controller.name!r} belongs to {holder.__module__}; choose another'
+        )
+    return controller
+
+
+def controller_names() -> list[str]:
+    """Names of all controllers: built-in, installed as entry points, or registered."""
+    _load_known()
+    return sorted(_registry)
+
+
+def create(name: str, scenario: Survey, seed: int = 0) -> Controller:
+    """A controller by name.
+
+    Args:
+        name: registered name, or `package.module:Class` of a class that is not registered.
+        scenario: system to control.
+        seed: seed of the controller's own randomness.
+
+    Raises:
+        ControllerError: no controller has this name, or the class is none.
+    """
+    _load_known()
+    if ':' in name:
+        return _imported(name)(scenario, seed)
+    if name not in _registry:
+        raise ControllerError(f'unknown controller {name!r}; {suggest(name, list(_registry))}')
+    return _registry[name](scenario, seed)
+
+
+def own_cut(state: SlotState) -> IntArray:
+    """(K,) the cut that leaves everything to the device."""
+    return state.models.n_cuts[state.devices.model[state.tasks.device]] - 1
+
+
+def decision(
+    state: SlotState,
+    server: IntArray,
+    *,
+    uav_goal_m: FloatArray,
+    split: IntArray | None = None,
+    power_w: FloatArray | None = None,
+    backup: IntArray | None = None,
+) -> SlotDecision:
+    """A decision from the parts that an algorithm cares about.
+
+    Tasks that stay on the device get the cut that leaves everything there.
+
+    Args:
+        state: the slot.
+        server: (K,) server, `LOCAL` or `DECLINED`.
+        uav_goal_m: (M, 3) goals of the UAVs [m; map].
+        split: (K,) cut; by default the raw picture is sent.
+        power_w: (K,) transmit power [W]; 0 by default.
+        backup: (K,) second choice; by default the device itself.
+    """
+    n_tasks = state.n_tasks
+    split = np.zeros(n_tasks, dtype=np.int64) if split is None else split
+    return SlotDecision(
+        server=server,
+        split=np.where(server < 0, own_cut(state), split),
+        power_w=np.zeros(n_tasks) if power_w is None else power_w,
+        compute_share=np.zeros(n_tasks),
+        backup=np.full(n_tasks, LOCAL, dtype=np.int64) if backup is None else backup,
+        uav_goal_m=uav_goal_m,
+    )
+
+
+def _load_known() -> None:
+    for module in BUILT_IN:
+        import_module(module)
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        if entry.name not in _registry:
+            register(entry.load())
+
+
+def _imported(name: str) -> type[Controller]:
+    module, _, attribute = name.partition(':')
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ControllerError(
+            f'controller {name!r} cannot be imported ({error}); '
+            'its module must be on PYTHONPATH'
+        ) from None
+    if not (isinstance(found, type) and issubclass(found, Controller)):
+        raise ControllerError(f'{name!r} is no subclass of sec_nodes.controllers.base.Controller')
+    return found

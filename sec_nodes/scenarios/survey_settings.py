@@ -1,0 +1,146 @@
+"""Parameters of the survey scenario, as config/scenarios/survey.yaml gives them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from sec_nodes.config import Settings
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError('the first number must not exceed the second')
+    return pair
+
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Range = Annotated[tuple[NotNegative, NotNegative], AfterValidator(_ascending)]
+
+
+class Site(Settings):
+    """Where on Earth the area lies; its south-west corner is the origin of `map`."""
+
+    latitude_deg: Annotated[float, Field(ge=-90, le=90)]
+    longitude_deg: Annotated[float, Field(ge=-180, le=180)]
+    epoch: datetime
+
+
+class Mobility(Settings):
+    """Gauss-Markov mobility of devices, Meng and Li, eqs (3) and (4)."""
+
+    mean_speed_m_s: NotNegative
+    mean_heading_deg: Annotated[float, Field(ge=-360, le=360)]
+    memory_speed: Probability
+    memory_heading: Probability
+    sigma_speed_m_s: NotNegative
+    sigma_heading_rad: NotNegative
+
+
+class Devices(Settings):
+    """Field devices: they take pictures, may compute a little, and transmit."""
+
+    count: Annotated[int, Field(ge=1)]
+    rate_per_s: NotNegative
+    transmit_power_w: Range
+    flop_s: Positive
+    compute_power_w: NotNegative
+    model: str
+    mobility: Mobility
+
+
+class Tasks(Settings):
+    """What tasks ask for, drawn uniformly."""
+
+    deadline_s: Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
+    accuracy: Annotated[tuple[Probability, Probability], AfterValidator(_ascending)]
+    answer_bit: NotNegative
+
+
+class Uavs(Settings):
+    """UAVs: servers that fly."""
+
+    count: Count
+    altitude_m: Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
+    coverage_m: Positive
+    speed_m_s: Positive
+    acceleration_m_s2: Positive
+    jerk_m_s3: Positive
+    transmit_power_w: NotNegative
+    flop_s: Positive
+    compute_power_w: NotNegative
+    battery_j: Positive
+    model: str
+
+
+class Satellites(Settings):
+    """The constellation, and those of its satellites that compute."""
+
+    count: Count
+    altitude_m: Annotated[float, Field(ge=150e3, le=2000e3)]
+    inclination_deg: Annotated[float, Field(gt=0, lt=180)]
+    planes: Annotated[int, Field(ge=1)]
+    per_plane: Annotated[int, Field(ge=1)]
+    phasing: Count
+    tle_file: Path | None
+    minimum_elevation_deg: Annotated[float, Field(ge=0, lt=90)]
+    transmit_power_w: NotNegative
+    isl_power_w: NotNegative
+    isl_rate_bit_s: Positive
+    flop_s: Positive
+    compute_power_w: NotNegative
+    model: str
+
+
+class Radio(Settings):
+    """Links from devices to UAVs and satellites."""
+
+    uav_bandwidth_hz: Positive
+    satellite_bandwidth_hz: Positive
+    noise_figure_db: NotNegative
+    reference_gain_db: float
+    path_loss_exponent: Positive
+    rician_factor: NotNegative
+    carrier_hz: Positive
+    satellite_antenna_db: float
+    device_antenna_db: float
+    additional_loss_db: NotNegative
+    shadowing: tuple[Positive, Positive, Positive]
+    residual_interference_db: float
+    loss: Probability
+
+
+class Objective(Settings):
+    """Weights of the cost of a task, Yan et al., eq. (31)."""
+
+    latency_weight: NotNegative
+    energy_weight: NotNegative
+    latency_reference_s: Positive
+    energy_reference_j: Positive
+
+
+class SurveySettings(Settings):
+    """All parameters of the survey scenario."""
+
+    name: Literal['survey']
+    slot_s: Positive
+    area_m: tuple[Positive, Positive]
+    site: Site
+    devices: Devices
+    tasks: Tasks
+    uavs: Uavs
+    satellites: Satellites
+    radio: Radio
+    objective: Objective
+    codec: Literal['raw', 'f16', 'u8']
+
+    @property
+    def n_servers(self) -> int:
+        """UAVs and satellites together."""
+        return self.uavs.count + self.satellites.count
