@@ -100,6 +100,8 @@ class DeviceTable:
     """(D, 3) [m; map]."""
     velocity_m_s: FloatArray
     """(D, 3) [m/s; map]."""
+    backlog_s: FloatArray
+    """(D,) computing time already promised at the start of the slot [s]."""
     model: IntArray
     """(D,) row of the model that runs on the device itself."""
 

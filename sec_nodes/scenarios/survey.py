@@ -160,7 +160,7 @@ class Survey:
         model = state.executing_model(decision.server)
         front = self.front(models.front_flop[model, decision.split])
         front_start_s = workload.fcfs_start_s(
-            np.zeros(state.n_tasks), front.time_s, tasks.device, np.zeros(len(state.devices.device_id))
+            np.zeros(state.n_tasks), front.time_s, tasks.device, state.devices.backlog_s
         )[0]
         front_end_s = front_start_s + front.time_s
         zeros = {name: np.zeros(state.n_tasks) for name in SlotOutcome.__dataclass_fields__}
@@ -265,7 +265,8 @@ class Survey:
         model[:, -1] = state.devices.model[tasks.device]
         front = self.front(models.front_flop[model])
         latency_s, energy_j = np.empty(shape), np.empty(shape)
-        latency_s[...], energy_j[...] = front.time_s[..., None], front.energy_j[..., None]
+        front_end_s = front.time_s + state.devices.backlog_s[tasks.device][:, None, None]
+        latency_s[...], energy_j[...] = front_end_s[..., None], front.energy_j[..., None]
 
         gain = links.gain[tasks.device]
         snr = gain[:, :, None] * power_w / links.noise_w[None, :, None]
@@ -279,7 +280,7 @@ class Survey:
             state.servers.compute_power_w[None, :, None],
         )
         arrival_s = (
-            front.time_s[:, :-1, :, None]
+            front_end_s[:, :-1, :, None]
             + radio_s
             + (relay_s + links.delay_s[tasks.device][:, :, None])[..., None]
         )
