@@ -1,0 +1,229 @@
+"""The ledger of tasks: each one that is entered ends exactly once, with a stated outcome.
+
+A task is *pending* until it is assigned, *in flight* until news of that try comes in, and then
+either ends or is pending again. News of an earlier try, or of a task that has ended, is stale.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+from sec_nodes.slot import LOCAL, Status
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a device asks for."""
+
+    task_id: int
+    device_id: int
+    slot: int
+    created_s: float
+    deadline_s: float
+    accuracy: float
+    answer_bit: float
+    prompt: str = ''
+
+    def fault(self) -> str:
+        """Why the task makes no sense; empty if it does."""
+        if not math.isfinite(self.created_s):
+            return f'created_s = {self.created_s} is no time'
+        if not (math.isfinite(self.deadline_s) and self.deadline_s > 0):
+            return f'deadline_s = {self.deadline_s} must be positive'
+        if not 0 <= self.accuracy <= 1:
+            return f'accuracy = {self.accuracy} must lie in [0, 1]'
+        if not (math.isfinite(self.answer_bit) and self.answer_bit >= 0):
+            return f'answer_bit = {self.answer_bit} must not be negative'
+        return ''
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Where the time of a task went [s]; the parts add up to its latency."""
+
+    decision_s: float = 0.0
+    front_s: float = 0.0
+    upload_s: float = 0.0
+    wait_s: float = 0.0
+    back_s: float = 0.0
+    download_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Where the energy of a task went [J]."""
+
+    front_j: float = 0.0
+    upload_j: float = 0.0
+    back_j: float = 0.0
+    download_j: float = 0.0
+
+
+@dataclass(frozen=True)
+class Try:
+    """One attempt to get a task answered."""
+
+    server: int
+    model_id: str
+    split: int
+    power_w: float
+    compute_share: float
+    backup: int
+    controller: str
+    assigned_s: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a device reports when an answer has arrived."""
+
+    answer: str
+    truth: str
+    confidence: float
+    answered_s: float
+    observed_s: float
+    front_inference_s: float
+    back_inference_s: float
+    timing: Timing
+    energy: Energy
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one task ended."""
+
+    task: Task
+    status: Status
+    reason: str
+    attempts: int
+    last_try: Try | None
+    answer: Answer | None
+
+
+@dataclass
+class Entry:
+    """A task that has not ended."""
+
+    task: Task
+    attempts: int = 0
+    last_try: Try | None = None
+    in_flight: bool = False
+    last_reason: str = ''
+    news_at: float = field(default=0.0)
+
+
+class Ledger:
+    """Open tasks, and the counts of those that ended.
+
+    Args:
+        max_attempts: how often a task may be sent out.
+    """
+
+    def __init__(self, max_attempts: int = 3) -> None:
+        self.max_attempts = max_attempts
+        self.open: dict[int, Entry] = {}
+        self.ended: dict[Status, int] = dict.fromkeys(Status, 0)
+        self.stale = 0
+        self._seen: set[int] = set()
+
+    @property
+    def created(self) -> int:
+        """Tasks entered so far."""
+        return len(self._seen)
+
+    def pending(self) -> list[Entry]:
+        """Open tasks that wait for a decision, in the order of their numbers."""
+        return [self.open[key] for key in sorted(self.open) if not self.open[key].in_flight]
+
+    def in_flight(self) -> list[Entry]:
+        """Open tasks that were sent out, in the order of their numbers."""
+        return [self.open[key] for key in sorted(self.open) if self.open[key].in_flight]
+
+    def enter(self, task: Task) -> Outcome | None:
+        """Enter a new task; one that makes no sense is rejected at once.
+
+        A task whose number was entered before is the same task reported again: it is ignored.
+        """
+        if task.task_id in self._seen:
+            return None
+        self._seen.add(task.task_id)
+        self.open[task.task_id] = Entry(task)
+        fault = task.fault()
+        return self.reject(task.task_id, f'invalid_task: {fault}') if fault else None
+
+    def assign(self, task_id: int, attempt: Try) -> int:
+        """Note that a pending task is sent out; returns the number of this try, from 0."""
+        entry = self.open[task_id]
+        if entry.in_flight:
+            raise ValueError(f'task {task_id} is in flight already; wait for news of that try')
+        entry.last_try, entry.in_flight = attempt, True
+        entry.attempts += 1
+        return entry.attempts - 1
+
+    def is_current(self, task_id: int, attempt: int) -> bool:
+        """Whether a try is the one that the ledger waits for."""
+        entry = self.open.get(task_id)
+        return entry is not None and entry.in_flight and entry.attempts - 1 == attempt
+
+    def answered(self, task_id: int, attempt: int, answer: Answer) -> Outcome | None:
+        """Close a task whose answer has arrived; None if the news is stale."""
+        if not self._accept(task_id, attempt):
+            return None
+        task = self.open[task_id].task
+        latency_s = answer.answered_s - task.created_s
+        in_time = latency_s <= task.deadline_s * (1 + 1e-9)
+        return self._end(task_id, Status.DONE if in_time else Status.LATE, '', answer)
+
+    def lost(self, task_id: int, attempt: int, reason: str) -> Outcome | None:
+        """Note that a try was lost. The task is pending again, or fails if it was the last try."""
+        if not self._accept(task_id, attempt):
+            return None
+        entry = self.open[task_id]
+        entry.in_flight, entry.last_reason = False, reason
+        if entry.attempts >= self.max_attempts:
+            return self._end(task_id, Status.FAILED, reason)
+        return None
+
+    def failed(self, task_id: int, attempt: int, reason: str) -> Outcome | None:
+        """Close a task for whose failure another try is no remedy."""
+        if not self._accept(task_id, attempt):
+            return None
+        return self._end(task_id, Status.FAILED, reason)
+
+    def reject(self, task_id: int, reason: str) -> Outcome:
+        """Close a pending task that is not sent out, or not again.
+
+        A task that has been tried before has failed, for the reason that its last try gave.
+        """
+        entry = self.open[task_id]
+        if entry.attempts:
+            return self._end(task_id, Status.FAILED, f'{entry.last_reason}; then {reason}')
+        return self._end(task_id, Status.REJECTED, reason)
+
+    def abandon(self, reason: str) -> list[Outcome]:
+        """Close every open task, because the run ends."""
+        return [self._end(task_id, Status.FAILED, reason) for task_id in sorted(self.open)]
+
+    def _accept(self, task_id: int, attempt: int) -> bool:
+        current = self.is_current(task_id, attempt)
+        self.stale += not current
+        return current
+
+    def _end(
+        self, task_id: int, status: Status, reason: str, answer: Answer | None = None
+    ) -> Outcome:
+        entry = self.open.pop(task_id)
+        self.ended[status] += 1
+        if answer is not None and entry.last_try is not None:
+            decided_s = entry.last_try.assigned_s - entry.task.created_s
+            answer = replace(answer, timing=replace(answer.timing, decision_s=decided_s))
+        return Outcome(entry.task, status, reason, entry.attempts, entry.last_try, answer)
+
+
+def usable_backup(entry: Entry, alive: list[bool]) -> bool:
+    """Whether the backup of a lost try is a living server that has not just failed."""
+    last = entry.last_try
+    if last is None or last.backup == LOCAL or last.backup == last.server:
+        return False
+    return 0 <= last.backup < len(alive) and alive[last.backup]
