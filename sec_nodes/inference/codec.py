@@ -1,0 +1,149 @@
+"""A tensor as it travels between the machine that runs the front and the one that runs the back.
+
+Three codecs: `raw` keeps every bit, `f16` halves a float tensor (relative error up to 2**-11),
+`u8` quarters it by ONNX's affine rule x = scale (q - zero_point) with one scale a tensor (error up
+to scale / 2). Integer tensors, pictures above all, always travel raw. Bytes are little-endian.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+CODECS: tuple[str, ...] = ('raw', 'f16', 'u8')
+DTYPES: tuple[str, ...] = ('float32', 'float16', 'uint8', 'int8', 'int32', 'int64')
+"""What a tensor's elements may be before encoding and after decoding."""
+
+MAX_BYTES = 64 * 2**20
+"""Largest decoded tensor accepted by default [byte]."""
+
+_WIRE = {'f16': 'float16', 'u8': 'uint8'}
+
+
+class PayloadError(ValueError):
+    """A tensor or packet is not what it should be; the text says what was expected and got."""
+
+
+@dataclass(frozen=True)
+class TensorPacket:
+    """One encoded tensor.
+
+    `dtype` and `shape` are those of the decoded tensor; `scale` and `zero_point` matter to `u8`
+    only (1 and 0 otherwise) and survive a float32 field; `crc32` covers data and header.
+    """
+
+    codec: str
+    dtype: str
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+    data: bytes
+    crc32: int
+
+    @property
+    def size_bit(self) -> int:
+        """Payload [bit], header not counted: what a radio link has to carry."""
+        return 8 * len(self.data)
+
+
+def used_codec(dtype: str, codec: str) -> str:
+    """The codec a tensor really travels by: only float32 is ever made smaller."""
+    if codec not in CODECS:
+        raise PayloadError(f'codec {codec!r} is unknown; choose one of {", ".join(CODECS)}')
+    if dtype not in DTYPES:
+        raise PayloadError(f'dtype {dtype!r} cannot travel; convert to one of {", ".join(DTYPES)}')
+    return codec if dtype == 'float32' else 'raw'
+
+
+def encoded_size_bit(shape: tuple[int, ...], dtype: str, codec: str) -> int:
+    """Size [bit] of `encode`'s payload, known from shape and dtype alone."""
+    wire = _WIRE.get(used_codec(dtype, codec), dtype)
+    return 8 * math.prod(shape) * np.dtype(wire).itemsize
+
+
+def encode(array: ArrayLike, codec: str = 'raw') -> TensorPacket:
+    """Pack a tensor. PayloadError for an unknown codec or dtype, or values a codec cannot hold."""
+    tensor = np.asarray(array)
+    used = used_codec(tensor.dtype.name, codec)
+    scale, zero_point = 1.0, 0
+    values: NDArray[np.generic] = tensor
+    if used != 'raw' and not np.isfinite(tensor).all():
+        raise PayloadError(f'tensor holds NaN or infinity, which codec {used!r} cannot carry')
+    if used == 'f16':
+        if tensor.size and np.abs(tensor).max() > np.finfo(np.float16).max:
+            raise PayloadError("tensor exceeds 65504, the largest value of codec 'f16'; use 'raw'")
+        values = tensor.astype(np.float16)
+    elif used == 'u8':
+        scale, zero_point = _affine(tensor)
+        levels = np.rint(tensor / np.float64(scale)) + zero_point
+        values = np.clip(levels, 0, 255).astype(np.uint8)
+    data = np.ascontiguousarray(values, values.dtype.newbyteorder('<')).tobytes()
+    header = (used, tensor.dtype.name, tensor.shape, scale, zero_point)
+    return TensorPacket(*header, data, _crc(*header, data))
+
+
+def _affine(tensor: NDArray[np.generic]) -> tuple[float, int]:
+    """Scale and zero point so that 0 is exact and the tensor's range fills 0..255."""
+    low = min(0.0, float(tensor.min(initial=0.0)))
+    high = max(0.0, float(tensor.max(initial=0.0)))
+    scale = float(np.float32((high - low) / 255.0))
+    if scale < np.finfo(np.float32).tiny:
+        return 1.0, 0
+    return scale, min(255, max(0, round(-low / scale)))
+
+
+def _crc(
+    codec: str, dtype: str, shape: tuple[int, ...], scale: float, zero_point: int, data: bytes
+) -> int:
+    """CRC-32 of the payload, then of the header, so that a flipped header bit shows as well."""
+    sizes = ','.join(str(size) for size in shape)
+    header = f'{codec}|{dtype}|{sizes}|'.encode() + struct.pack('<fq', scale, zero_point)
+    return zlib.crc32(header, zlib.crc32(data))
+
+
+def decode(
+    packet: TensorPacket,
+    expected_shape: tuple[int, ...] | None = None,
+    expected_dtype: str | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> NDArray[np.generic]:
+    """The tensor of a packet from an untrusted sender; PayloadError says what is wrong with it.
+
+    Nothing is allocated before codec, shape, length and checksum have been checked. A raw tensor
+    comes back as a read-only view of the packet's bytes.
+    """
+    if used_codec(packet.dtype, packet.codec) != packet.codec:
+        raise PayloadError(f'codec {packet.codec!r} cannot hold dtype {packet.dtype!r}')
+    if any(size < 0 for size in packet.shape):
+        raise PayloadError(f'shape {packet.shape} has a negative size')
+    if expected_shape is not None and tuple(packet.shape) != tuple(expected_shape):
+        raise PayloadError(f'shape is {tuple(packet.shape)}, expected {tuple(expected_shape)}')
+    if expected_dtype is not None and packet.dtype != expected_dtype:
+        raise PayloadError(f'dtype is {packet.dtype!r}, expected {expected_dtype!r}')
+    decoded = math.prod(packet.shape) * np.dtype(packet.dtype).itemsize
+    if decoded > max_bytes:
+        raise PayloadError(f'tensor would take {decoded} bytes, at most {max_bytes} are accepted')
+    expected = encoded_size_bit(packet.shape, packet.dtype, packet.codec) // 8
+    if len(packet.data) != expected:
+        raise PayloadError(f'payload is {len(packet.data)} bytes long, expected {expected}')
+    if not math.isfinite(packet.scale) or packet.scale <= 0.0:
+        raise PayloadError(f'scale is {packet.scale}, expected a positive number')
+    if not 0 <= packet.zero_point <= 255:
+        raise PayloadError(f'zero_point is {packet.zero_point}, expected 0 to 255')
+    fields = (packet.codec, packet.dtype, packet.shape, packet.scale, packet.zero_point)
+    found = _crc(*fields, packet.data)
+    if found != packet.crc32:
+        raise PayloadError(f'crc32 is {found:#010x}, the header says {packet.crc32:#010x}')
+    wire = np.dtype(_WIRE.get(packet.codec, packet.dtype)).newbyteorder('<')
+    values = np.frombuffer(packet.data, wire).reshape(packet.shape)
+    if packet.codec == 'u8':
+        levels = values.astype(np.float32) - np.float32(packet.zero_point)
+        return levels * np.float32(packet.scale)
+    if packet.codec == 'f16':
+        return values.astype(np.float32)
+    return values
