@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Formatting, lint, types and tests, each with its time; all of them run, and one that fails makes
+# the whole fail. Other arguments go to pytest.
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+cd "$ROOT" || exit 1
+source scripts/env.sh || exit 1
+
+lint_only=false
+if [ "${1:-}" = --lint-only ]; then
+    lint_only=true
+    shift
+fi
+
+report=()
+failed=0
+step() {
+    local name=$1 start=$SECONDS result=ok
+    shift
+    say "$name"
+    if ! "$@"; then
+        result=FAILED
+        failed=1
+    fi
+    report+=("$(printf '%-8s %-6s %4d s' "$name" "$result" $((SECONDS - start)))")
+}
+
+step format ruff format --check .
+step lint ruff check .
+step types mypy
+# Tests that need a tool from outside this environment (launch, ros2) skip where it is not there.
+if ! $lint_only; then step tests python -m pytest -m 'not slow' "$@"; fi
+
+say 'summary'
+printf '%s\n' "${report[@]}"
+exit $failed
