@@ -16,7 +16,7 @@ SHARE = 'share/sec_offload'
 
 def data_files() -> list[tuple[str, list[str]]]:
     """Return configuration and models with the place that `sec_nodes.paths` finds them in."""
-    by_directory = defaultdict(list)
+    by_directory = defaultdict(list, {SHARE: ['package.xml']})
     for top in ('config', 'models'):
         for path in sorted((ROOT / top).rglob('*')):
             if path.is_file():
