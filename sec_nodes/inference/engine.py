@@ -55,6 +55,8 @@ class SplitModel:
 
         `providers` in order of preference (default: the CPU); `threads` of each session.
         """
+        if threads < 1:
+            raise ValueError(f'threads is {threads}; give at least 1')
         self.id = model_id
         self.cuts: tuple[Cut, ...] = graph.cuts
         self.input_shape = graph.cuts[0].shape
@@ -184,20 +186,26 @@ def _parse(content: bytes, name: str) -> onnx.ModelProto:
         model = onnx.load_model_from_string(content)
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise ModelError(f'model {name!r} is not a valid ONNX file: {first_line}') from error
+        raise _invalid(name, error) from error
     return model
 
 
 def _load_file(path: Path) -> onnx.ModelProto:
     """A user's own model; weights in side files are read too, but no checksum is known."""
     try:
-        content = path.read_bytes()
+        onnx.checker.check_model(str(path))
+        return onnx.load(path)
     except OSError as error:
         raise ModelError(f'model file {path} cannot be read ({error.strerror})') from error
-    model = _parse(content, str(path))
-    onnx.load_external_data_for_model(model, str(path.parent))
-    return model
+    except (DecodeError, onnx.checker.ValidationError) as error:
+        if not path.is_file():
+            raise ModelError(f'model file {path} cannot be read (no such file)') from error
+        raise _invalid(str(path), error) from error
+
+
+def _invalid(name: str, error: Exception) -> ModelError:
+    first_line = next(iter(str(error).strip().splitlines()), 'empty')
+    return ModelError(f'model {name!r} is not a valid ONNX file: {first_line}')
 
 
 def _session(content: bytes, providers: list[str], threads: int) -> ort.InferenceSession:

@@ -53,7 +53,10 @@ class Accuracy(_Strict):
 
 
 class ModelEntry(_Strict):
-    """One model. `flop` counts 2 per multiply-add of convolutions and matrix products."""
+    """One model; the first of its files is the graph.
+
+    `flop` counts 2 per multiply-add of convolutions and matrix products.
+    """
 
     id: str = Field(pattern=r'^[a-z0-9][a-z0-9_.-]*$')
     kind: Literal['classifier']

@@ -97,7 +97,7 @@ def render(label: str, seed: int) -> NDArray[np.uint8]:
     calm = _slick(rng) if label == 'oil_slick' else None
     canvas = _water(rng, weather, height, calm)
     _clutter(canvas, rng)
-    _place(canvas, rng, label, foam, height, weather)
+    _place(canvas, rng, label, foam, weather)
     return _develop(canvas, rng, weather)
 
 
@@ -199,7 +199,6 @@ def _place(
     rng: np.random.Generator,
     label: str,
     foam: Array,
-    height: Array,
     weather: _Weather,
 ) -> None:
     """Draw what the label names."""
