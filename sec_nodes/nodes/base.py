@@ -1,0 +1,196 @@
+"""What all nodes have in common: parameters, guarded subscriptions, diagnostics, start and stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
+
+from sec_nodes.config import ConfigError
+from sec_nodes.controllers.base import ControllerError
+from sec_nodes.inference.manifest import ModelError
+from sec_nodes.inference.pictures import PictureError
+from sec_nodes.nodes import names
+from sec_nodes.nodes.parameters import ParameterError, parameter, read_parameters
+from sec_nodes.scenarios.registry import read_settings
+from sec_nodes.world import World, build_world
+
+CONFIGURATION_ERRORS = (ParameterError, ConfigError, ControllerError, ModelError, PictureError)
+DIAGNOSTICS_PERIOD_S = 1.0
+LOG_PERIOD_S = 5.0
+
+ParametersT = TypeVar('ParametersT', bound='CommonParameters')
+
+
+class BadMessage(ValueError):
+    """A message that cannot be used; it is counted, logged and otherwise ignored."""
+
+
+@dataclass(frozen=True)
+class CommonParameters:
+    """Parameters that every node of a run shares."""
+
+    scenario: str = parameter('survey', 'scenario by name, or its YAML file')
+    seed: int = parameter(1, 'seed of all random draws of the run', low=0)
+
+
+class SecNode(Node):
+    """A node with checked parameters, guarded subscriptions and diagnostics.
+
+    Args:
+        name: default name of the node.
+        kind: dataclass of its parameters.
+    """
+
+    def __init__(self, name: str, kind: type[ParametersT]) -> None:
+        super().__init__(name)
+        self.counts: Counter[str] = Counter()
+        self.done: Future = Future()
+        self.settings_of_run = read_parameters(self, kind)
+        self._diagnostics = self.advertise(names.DIAGNOSTICS)
+        self.create_wall_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the node lives on /clock."""
+        return bool(self.get_parameter('use_sim_time').value)
+
+    def create_wall_timer(self, period_s: float, callback: Callable[[], None]) -> Any:
+        """A timer on the machine's own clock, whatever /clock does."""
+        return self.create_timer(period_s, callback, clock=self._wall_clock())
+
+    def advertise(self, topic: names.Topic) -> Any:
+        """A publisher of a topic of the graph."""
+        return self.create_publisher(topic.type, topic.name, topic.qos)
+
+    def listen(self, topic: names.Topic, callback: Callable[[Any], None]) -> Any:
+        """Subscribe to a topic of the graph; a `BadMessage` is counted and logged."""
+
+        def guarded(message: Any) -> None:
+            try:
+                callback(message)
+            except BadMessage as error:
+                self.complain(f'bad {topic.name}', str(error))
+
+        return self.create_subscription(topic.type, topic.name, guarded, topic.qos)
+
+    def stop(self, code: int) -> None:
+        """End the process with an exit code, once the current callback is over."""
+        if not self.done.done():
+            self.done.set_result(code)
+
+    def complain(self, what: str, detail: str) -> None:
+        """Count something that is wrong, and log it at most every few seconds."""
+        self.counts[what] += 1
+        self.get_logger().warning(
+            f'{what} ({self.counts[what]} so far): {detail}', throttle_duration_sec=LOG_PERIOD_S
+        )
+
+    def health(self) -> dict[str, Any]:
+        """Values for the diagnostics, besides the counts."""
+        return {}
+
+    def read_world(self) -> World:
+        """The scenario of the run with its models.
+
+        Raises:
+            ConfigError: the scenario cannot be used.
+            ModelError: a model cannot be used.
+        """
+        return build_world(read_settings(self.settings_of_run.scenario))  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """Release what is not ROS's; called once when the node ends."""
+
+    def _wall_clock(self) -> Any:
+        if not hasattr(self, '_steady'):
+            from rclpy.clock import Clock, ClockType
+
+            self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        return self._steady
+
+    def _publish_diagnostics(self) -> None:
+        values = {**self.health(), **self.counts}
+        level = DiagnosticStatus.WARN if self.counts else DiagnosticStatus.OK
+        message = DiagnosticArray()
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.status = [
+            DiagnosticStatus(
+                level=level,
+                name=self.get_fully_qualified_name(),
+                message='; '.join(f'{name}: {count}' for name, count in self.counts.items()),
+                hardware_id='sec_offload',
+                values=[KeyValue(key=str(key), value=str(value)) for key, value in values.items()],
+            )
+        ]
+        self._diagnostics.publish(message)
+
+
+def parse_ids(text: str, count: int) -> list[int]:
+    """Identifiers from `all`, or a list such as `0-4,7`.
+
+    Args:
+        text: the list.
+        count: how many there are; identifiers run from 0 to count - 1.
+
+    Raises:
+        ParameterError: not of that form, or an identifier that does not exist.
+    """
+    if text.strip() == 'all':
+        return list(range(count))
+    ids: set[int] = set()
+    for part in text.split(','):
+        first, dash, last = part.strip().partition('-')
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ParameterError(f"parameter ids = {text!r}: give 'all' or a list such as 0-4,7")
+        ids.update(range(int(first), int(last or first) + 1))
+    unknown = sorted(number for number in ids if number >= count)
+    if unknown:
+        raise ParameterError(
+            f'parameter ids = {text!r}: {unknown[0]} does not exist, the scenario has {count}'
+        )
+    return sorted(ids)
+
+
+def run(make: Callable[[], SecNode], args: list[str] | None = None) -> None:
+    """Spin a node until it is told to stop. Ends the process with a clear message if it can't start.
+
+    Exit codes: 0 ended in order, 2 the configuration cannot be used, others as the node says.
+    A signal ends the spinning only, so that a node can still publish while it closes.
+
+    Args:
+        make: creates the node.
+        args: command line, for ROS.
+    """
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    node = None
+    code = 0
+    try:
+        node = make()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: node.stop(0))
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin_until_future_complete(node.done)
+    except CONFIGURATION_ERRORS as error:
+        print(f'error: {error}', file=sys.stderr)
+        code = 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if node is not None:
+            node.close()
+            code = node.done.result() if node.done.done() else code
+            node.destroy_node()
+        rclpy.try_shutdown()
+    sys.exit(code)

@@ -1,0 +1,251 @@
+"""Node `channel`: the radio links; it delays payloads and answers, and loses some."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sec_nodes.loop.links import link_table
+from sec_nodes.nodes import names
+from sec_nodes.nodes.base import BadMessage, CommonParameters, SecNode, run
+from sec_nodes.nodes.clock import to_stamp
+from sec_nodes.nodes.convert import array3, links_message, receivers_from
+from sec_nodes.nodes.timing import Releases, RunTime
+from sec_nodes.physics.randomness import Stream, uniform
+from sec_nodes.slot import FloatArray, LinkTable
+from sec_offload import msg
+
+Key = tuple[int, int]
+SLOTS_KEPT = 60
+"""Links of older slots are forgotten; answers that come later are lost."""
+
+
+@dataclass(frozen=True)
+class Parameters(CommonParameters):
+    """Parameters of the node `channel`."""
+
+
+@dataclass(frozen=True)
+class SlotLinks:
+    """The links of a slot, with what identifies their rows and columns."""
+
+    start_s: float
+    links: LinkTable
+    row: dict[int, int]
+    column: dict[int, int]
+    transmit_power_w: FloatArray
+
+
+@dataclass(frozen=True)
+class Flight:
+    """What a payload meets on its way: time, energy, and whether it arrives."""
+
+    time_s: float
+    energy_j: float
+    lost: str
+
+
+class ChannelNode(SecNode):
+    """All radio links of a run."""
+
+    def __init__(self) -> None:
+        super().__init__('channel', Parameters)
+        self.world = self.read_world()
+        self.time = RunTime(self)
+        self.releases = Releases(self.time)
+        self.slots: dict[int, SlotLinks] = {}
+        self.flights: dict[Key, Flight] = {}
+        self.early: dict[Key, msg.Payload] = {}
+        self.dead_links: set[int] = set()
+
+        self.tables = self.advertise(names.LINK_TABLE)
+        self.results = self.advertise(names.RESULT)
+        self.news = self.advertise(names.TASK_REPORT)
+        scenario = self.world.scenario
+        self.payloads = {
+            server: self.advertise(names.VEHICLE_PAYLOAD.of(scenario.server_name(server)))
+            for server in range(self.world.settings.n_servers)
+        }
+        self.listen(names.SLOT_START, self.time.on_slot_start)
+        self.listen(names.LINK_REQUEST, self.on_link_request)
+        self.listen(names.ASSIGNMENTS, self.on_assignments)
+        self.listen(names.PAYLOAD_TX, self.on_payload)
+        self.listen(names.RESULT_TX, self.on_result)
+        self.listen(names.FAILURE, self.on_failure)
+
+    def health(self) -> dict[str, object]:
+        """Links that are cut."""
+        cut = ', '.join(self.world.scenario.server_name(server) for server in self.dead_links)
+        return {'cut links': cut or 'none'}
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self.releases.close()
+
+    def on_link_request(self, request: msg.LinkRequest) -> None:
+        """Compute the links of a slot, once everybody who needs them listens."""
+        if not self.is_wired(request):
+            return
+        if request.slot not in self.slots:
+            self.slots[request.slot] = self.measure(request)
+            for slot in [slot for slot in self.slots if slot < request.slot - SLOTS_KEPT]:
+                del self.slots[slot]
+        kept = self.slots[request.slot]
+        table = links_message(request.slot, list(kept.row), list(kept.column), kept.links)
+        table.header = request.header
+        self.tables.publish(table)
+
+    def is_wired(self, request: msg.LinkRequest) -> bool:
+        """Whether payloads reach every living server, and answers some device."""
+        living = (server.server_id for server in request.servers if server.alive)
+        reached = all(
+            server in self.payloads and self.payloads[server].get_subscription_count()
+            for server in living
+        )
+        return bool(reached and self.results.get_subscription_count())
+
+    def measure(self, request: msg.LinkRequest) -> SlotLinks:
+        """Gains, rates, delays and losses of a slot."""
+        servers = receivers_from(request.servers)
+        device_m = array3(request.device_position)
+        if len(device_m) != len(request.device_id):
+            raise BadMessage(f'{len(device_m)} positions for {len(request.device_id)} devices')
+        links = link_table(
+            self.world.settings,
+            self.settings_of_run.seed,
+            request.slot,
+            np.array(request.device_id, dtype=np.int64),
+            device_m,
+            servers,
+        )
+        return SlotLinks(
+            start_s=request.slot * self.world.settings.slot_s,
+            links=links,
+            row={device: row for row, device in enumerate(request.device_id)},
+            column={server.server_id: column for column, server in enumerate(request.servers)},
+            transmit_power_w=servers.transmit_power_w,
+        )
+
+    def on_assignments(self, batch: msg.AssignmentBatch) -> None:
+        """Work out how each payload of a slot will fare: they disturb each other."""
+        kept = self.slots.get(batch.slot)
+        orders = [order for order in batch.assignments if order.server in self.payloads]
+        if kept is None or not orders:
+            return
+        device = np.array([kept.row[order.device_id] for order in orders])
+        server = np.array([kept.column[order.server] for order in orders])
+        models = self.world.scenario.models
+        model = [models.model_id.index(order.model_id) for order in orders]
+        stage = self.world.scenario.uplink(
+            kept.links,
+            device,
+            server,
+            np.array([order.power_w for order in orders]),
+            models.cut_bit[model, [order.split for order in orders]],
+        )
+        luck = self.luck(batch.slot, orders)
+        for number, order in enumerate(orders):
+            time_s = float(stage.time_s[number])
+            lost = ''
+            if luck[number] < kept.links.loss[device[number], server[number]]:
+                lost = 'payload_lost: residual block errors'
+            elif not np.isfinite(time_s):
+                lost = 'payload_lost: no link'
+            key = (order.task_id, order.attempt)
+            self.flights[key] = Flight(time_s, float(stage.energy_j[number]), lost)
+            early = self.early.pop(key, None)
+            if early is not None:
+                self.on_payload(early)
+
+    def luck(self, slot: int, orders: list[msg.Assignment]) -> FloatArray:
+        """(K,) uniform draws, one for each try of each task."""
+        entity = np.array([order.task_id for order in orders], dtype=np.int64)
+        attempt = np.array([order.attempt for order in orders], dtype=np.int64)
+        draws = uniform(self.settings_of_run.seed, Stream.LOSS, entity, attempt, 1)
+        return draws[:, 0]
+
+    def on_payload(self, payload: msg.Payload) -> None:
+        """Carry a payload to its server."""
+        key = (payload.task_id, payload.attempt)
+        flight = self.flights.pop(key, None)
+        if flight is None:
+            # it was faster than the assignments that it follows
+            self.early[key] = payload
+            return
+        kept = self.slots[payload.slot]
+        lost = flight.lost or self.broken(payload.server)
+        arrival_s = payload.ready_s + flight.time_s
+        remaining_s = kept.links.remaining_s[kept.column[payload.server]]
+        if not lost and arrival_s - kept.start_s > remaining_s:
+            lost = 'payload_lost: the satellite has set'
+        if lost:
+            self.releases.at(payload.ready_s, lambda: self.lose(payload, lost))
+            return
+        payload.timing.upload_s, payload.energy.upload_j = flight.time_s, flight.energy_j
+        payload.ready_s = arrival_s
+        payload.header.stamp = to_stamp(arrival_s)
+        self.releases.at(arrival_s, lambda: self.payloads[payload.server].publish(payload))
+
+    def on_result(self, result: msg.TaskResult) -> None:
+        """Carry an answer to its device."""
+        kept = self.slots.get(result.slot)
+        lost = self.broken(result.server)
+        if kept is None or result.device_id not in kept.row:
+            lost = lost or f'answer_lost: no links of slot {result.slot}'
+        if kept is None or lost:
+            self.lose(result, lost)
+            return
+        column = kept.column[result.server]
+        stage = self.world.scenario.downlink(
+            kept.links,
+            np.array([kept.row[result.device_id]]),
+            np.array([column]),
+            np.array([result.answer_bit]),
+            kept.transmit_power_w[[column]],
+        )
+        time_s = float(stage.time_s[0])
+        if not np.isfinite(time_s):
+            self.lose(result, 'answer_lost: no link')
+            return
+        result.timing.download_s, result.energy.download_j = time_s, float(stage.energy_j[0])
+        result.ready_s += time_s
+        result.header.stamp = to_stamp(result.ready_s)
+        self.releases.at(result.ready_s, lambda: self.results.publish(result))
+
+    def lose(self, item: Any, reason: str) -> None:
+        """Report that a payload or an answer is lost."""
+        self.counts[reason] += 1
+        report = msg.TaskReport(
+            kind=msg.TaskReport.LOST,
+            reason=reason,
+            reporter=self.get_name(),
+            task_id=item.task_id,
+            attempt=item.attempt,
+            server=item.server,
+        )
+        report.header.stamp = to_stamp(self.time.now_s())
+        self.news.publish(report)
+
+    def broken(self, server: int) -> str:
+        """Why nothing reaches a server; empty if it is reached."""
+        if server not in self.payloads:
+            return f'payload_lost: no server {server}'
+        return 'payload_lost: the link is cut' if server in self.dead_links else ''
+
+    def on_failure(self, failure: msg.Failure) -> None:
+        """Cut or restore all links of a server."""
+        if failure.kind == msg.Failure.LINK_LOSS:
+            self.dead_links.add(failure.server_id)
+        elif failure.kind == msg.Failure.RECOVER:
+            self.dead_links.discard(failure.server_id)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node."""
+    run(ChannelNode, args)
+
+
+if __name__ == '__main__':
+    main()

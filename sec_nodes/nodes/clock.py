@@ -1,0 +1,78 @@
+"""The owner of /clock: simulated time at a given speed, or slot by slot in lockstep."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+TICK_S = 0.01
+"""Wall time between messages [s]; more of them only cost every node time."""
+
+
+class SimClock:
+    """Simulated time, published on a thread of its own so that it never stutters.
+
+    Time never runs beyond `limit_s`: whoever drives the run raises the limit when the world is
+    ready for more. Speed is thus an upper bound.
+
+    Args:
+        publish: takes an instant [s] and publishes it.
+        speed: simulated seconds per wall second; 0 = lockstep, time jumps to the limit.
+    """
+
+    def __init__(self, publish: Callable[[float], None], speed: float) -> None:
+        self._publish, self._speed = publish, speed
+        self._now_s, self._limit_s = 0.0, 0.0
+        self._anchor_s, self._anchor_at = 0.0, time.monotonic()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._tick, daemon=True, name='sim_clock')
+        self._thread.start()
+
+    def now_s(self) -> float:
+        """Simulated time [s]."""
+        with self._lock:
+            self._advance()
+            return self._now_s
+
+    def allow_until(self, limit_s: float) -> None:
+        """Raise the limit up to which time may run [s]."""
+        with self._lock:
+            self._advance()
+            self._limit_s = max(self._limit_s, limit_s)
+            if self._speed == 0.0:
+                self._now_s = self._limit_s
+        if self._speed == 0.0:
+            self._publish(self._now_s)
+
+    def close(self) -> None:
+        """Stop the clock."""
+        self._closed.set()
+        self._thread.join(timeout=1.0)
+
+    def _advance(self) -> None:
+        if self._speed == 0.0:
+            return
+        at = time.monotonic()
+        wanted_s = self._anchor_s + (at - self._anchor_at) * self._speed
+        if wanted_s > self._limit_s:
+            # whatever time was held back is not made up for later
+            self._anchor_s, self._anchor_at = self._limit_s, at
+            wanted_s = self._limit_s
+        self._now_s = wanted_s
+
+    def _tick(self) -> None:
+        # in lockstep the same instant is repeated slowly, for nodes that come late
+        period_s = TICK_S if self._speed else 10 * TICK_S
+        while not self._closed.wait(period_s):
+            self._publish(self.now_s())
+
+
+def to_stamp(time_s: float) -> Any:
+    """A ROS time from seconds."""
+    from builtin_interfaces.msg import Time
+
+    nanoseconds = round(time_s * 1e9)
+    return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)

@@ -1,0 +1,384 @@
+"""Messages to the project's own types and back. What cannot be used raises `BadMessage`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import Point, Vector3
+
+from sec_nodes.inference.codec import TensorPacket
+from sec_nodes.loop.ledger import Answer, Energy, Outcome, Task, Timing
+from sec_nodes.loop.links import Receivers
+from sec_nodes.nodes.base import BadMessage
+from sec_nodes.slot import (
+    DECLINED,
+    LOCAL,
+    DeviceTable,
+    FloatArray,
+    LinkTable,
+    ModelTable,
+    ServerTable,
+    SlotDecision,
+    SlotState,
+    TaskTable,
+)
+from sec_offload import msg
+
+
+def point(vector: Sequence[float] | FloatArray) -> Point:
+    """A ROS point from three numbers."""
+    return Point(x=float(vector[0]), y=float(vector[1]), z=float(vector[2]))
+
+
+def vector3(vector: Sequence[float] | FloatArray) -> Vector3:
+    """A ROS vector from three numbers."""
+    return Vector3(x=float(vector[0]), y=float(vector[1]), z=float(vector[2]))
+
+
+def array3(vectors: Sequence[Any]) -> FloatArray:
+    """(N, 3) from ROS points or vectors."""
+    return np.array([[v.x, v.y, v.z] for v in vectors], dtype=float).reshape(-1, 3)
+
+
+def task_from(message: msg.TaskRequest, slot: int) -> Task:
+    """A task from a device's request."""
+    return Task(
+        task_id=message.task_id,
+        device_id=message.device_id,
+        slot=slot,
+        created_s=message.created_s,
+        deadline_s=message.deadline_s,
+        accuracy=message.accuracy,
+        answer_bit=message.answer_bit,
+        prompt=message.prompt,
+    )
+
+
+def request_from(task: Task) -> msg.TaskRequest:
+    """A device's request from a task."""
+    return msg.TaskRequest(
+        task_id=task.task_id,
+        device_id=task.device_id,
+        created_s=task.created_s,
+        deadline_s=task.deadline_s,
+        accuracy=task.accuracy,
+        answer_bit=task.answer_bit,
+        prompt=task.prompt,
+    )
+
+
+def receivers_from(servers: Sequence[msg.ServerState]) -> Receivers:
+    """Who receives for each server."""
+    return Receivers(
+        kind=np.array([server.kind for server in servers], dtype=np.int64),
+        receiver=np.array([server.receiver for server in servers], dtype=np.int64),
+        position_m=array3([server.receiver_position for server in servers]),
+        in_view=np.array([server.in_view for server in servers], dtype=bool),
+        hops=np.array([server.hops for server in servers], dtype=np.int64),
+        isl_m=np.array([server.isl_m for server in servers], dtype=float),
+        remaining_s=np.array([server.remaining_s for server in servers], dtype=float),
+        transmit_power_w=np.array([server.transmit_power_w for server in servers], dtype=float),
+    )
+
+
+def links_message(
+    slot: int, device_id: Sequence[int], server_id: Sequence[int], links: LinkTable
+) -> msg.LinkTable:
+    """A link table as a message, row-major."""
+    flat = {
+        name: getattr(links, name).reshape(-1).tolist() for name in LinkTable.__dataclass_fields__
+    }
+    return msg.LinkTable(
+        slot=slot, device_id=[int(i) for i in device_id], server_id=list(server_id), **flat
+    )
+
+
+def links_from(message: msg.LinkTable) -> LinkTable:
+    """A link table from its message.
+
+    Raises:
+        BadMessage: the lengths of its arrays do not fit together.
+    """
+    shape = (len(message.device_id), len(message.server_id))
+    columns: dict[str, Any] = {}
+    for name in LinkTable.__dataclass_fields__:
+        values = np.asarray(getattr(message, name))
+        per_link = name in ('gain', 'rate_bit_s', 'downlink_rate_bit_s', 'delay_s', 'reachable', 'loss')
+        expected = shape if per_link else shape[1:]
+        if values.size != np.prod(expected, dtype=int):
+            raise BadMessage(f'link table: {name} has {values.size} entries for {expected}')
+        columns[name] = values.reshape(expected)
+    for name in ('receiver', 'hops'):
+        columns[name] = columns[name].astype(np.int64)
+    columns['reachable'] = columns['reachable'].astype(bool)
+    return LinkTable(**columns)
+
+
+def model_messages(models: ModelTable) -> list[msg.ModelProfile]:
+    """Profiles of all models."""
+    profiles = []
+    for row, model_id in enumerate(models.model_id):
+        cuts = slice(0, int(models.n_cuts[row]))
+        profiles.append(
+            msg.ModelProfile(
+                model_id=model_id,
+                accuracy=float(models.accuracy[row]),
+                front_flop=models.front_flop[row, cuts].tolist(),
+                back_flop=models.back_flop[row, cuts].tolist(),
+                cut_bit=models.cut_bit[row, cuts].tolist(),
+            )
+        )
+    return profiles
+
+
+def models_from(profiles: Sequence[msg.ModelProfile]) -> ModelTable:
+    """The padded table of model profiles."""
+    n_cuts = np.array([len(profile.cut_bit) for profile in profiles], dtype=np.int64)
+    widest = int(n_cuts.max(initial=0))
+
+    def padded(name: str) -> FloatArray:
+        table = np.zeros((len(profiles), widest))
+        for row, profile in enumerate(profiles):
+            values = getattr(profile, name)
+            if len(values) != n_cuts[row]:
+                raise BadMessage(f'profile of {profile.model_id}: {name} and cut_bit differ')
+            table[row, : len(values)] = values
+        return table
+
+    return ModelTable(
+        model_id=tuple(profile.model_id for profile in profiles),
+        accuracy=np.array([profile.accuracy for profile in profiles]),
+        n_cuts=n_cuts,
+        front_flop=padded('front_flop'),
+        back_flop=padded('back_flop'),
+        cut_bit=padded('cut_bit'),
+    )
+
+
+def state_from(message: msg.SlotState, device_model: str) -> SlotState:
+    """A slot state from its message.
+
+    Args:
+        message: the state as published.
+        device_model: model that runs on devices.
+
+    Raises:
+        BadMessage: its parts do not fit together.
+    """
+    models = models_from(message.models)
+    row_of_model = {name: row for row, name in enumerate(models.model_id)}
+    row_of_device = {device: row for row, device in enumerate(message.device_id)}
+    try:
+        server_model = [row_of_model[server.model_id] for server in message.servers]
+        own_model = row_of_model[device_model]
+        task_device = [row_of_device[task.device_id] for task in message.tasks]
+    except KeyError as error:
+        raise BadMessage(f'slot state refers to {error}, which it does not list') from None
+    n_devices = len(message.device_id)
+    tasks = message.tasks
+    servers = message.servers
+
+    def column(items: Sequence[Any], name: str, dtype: type = float) -> Any:
+        return np.array([getattr(item, name) for item in items], dtype=dtype)
+
+    return SlotState(
+        slot=message.slot,
+        time_s=message.time_s,
+        slot_s=message.slot_s,
+        tasks=TaskTable(
+            task_id=column(tasks, 'task_id', np.int64),
+            device=np.array(task_device, dtype=np.int64),
+            created_s=column(tasks, 'created_s'),
+            deadline_s=column(tasks, 'deadline_s'),
+            accuracy=column(tasks, 'accuracy'),
+            answer_bit=column(tasks, 'answer_bit'),
+            attempt=np.array(message.attempt, dtype=np.int64),
+        ),
+        devices=DeviceTable(
+            device_id=np.array(message.device_id, dtype=np.int64),
+            position_m=array3(message.device_position),
+            velocity_m_s=array3(message.device_velocity),
+            backlog_s=np.array(message.device_backlog_s, dtype=float),
+            model=np.full(n_devices, own_model, dtype=np.int64),
+        ),
+        servers=ServerTable(
+            kind=column(servers, 'kind', np.int64),
+            alive=column(servers, 'alive', bool),
+            position_m=array3([server.position for server in servers]),
+            velocity_m_s=array3([server.velocity for server in servers]),
+            model=np.array(server_model, dtype=np.int64),
+            flop_s=column(servers, 'flop_s'),
+            compute_power_w=column(servers, 'compute_power_w'),
+            transmit_power_w=column(servers, 'transmit_power_w'),
+            backlog_s=column(servers, 'backlog_s'),
+            energy_left_j=np.where(
+                column(servers, 'has_battery', bool), column(servers, 'energy_left_j'), np.inf
+            ),
+        ),
+        models=models,
+        links=links_from(message.links),
+    )
+
+
+def decision_message(state: SlotState, decision: SlotDecision) -> msg.SlotDecision:
+    """A decision as a message."""
+    tasks = [
+        msg.TaskDecision(
+            task_id=int(state.tasks.task_id[row]),
+            server=int(decision.server[row]),
+            split=int(decision.split[row]),
+            power_w=float(decision.power_w[row]),
+            compute_share=float(decision.compute_share[row]),
+            backup=int(decision.backup[row]),
+        )
+        for row in range(state.n_tasks)
+    ]
+    goals = [point(goal) for goal in decision.uav_goal_m]
+    return msg.SlotDecision(slot=state.slot, tasks=tasks, uav_goal=goals)
+
+
+def decision_from(message: msg.SlotDecision, state: SlotState) -> tuple[SlotDecision, int]:
+    """A decision in the order of the tasks of a state.
+
+    Tasks that the message leaves out, or names twice, get a server that does not exist, so that
+    screening replaces them.
+
+    Returns:
+        The decision, and the number of entries for tasks that the state does not hold.
+    """
+    n_tasks = state.n_tasks
+    server = np.full(n_tasks, np.iinfo(np.int32).max, dtype=np.int64)
+    split, backup = np.zeros(n_tasks, dtype=np.int64), np.full(n_tasks, LOCAL, dtype=np.int64)
+    power_w, share = np.zeros(n_tasks), np.zeros(n_tasks)
+    row_of = {int(task_id): row for row, task_id in enumerate(state.tasks.task_id)}
+    taken: set[int] = set()
+    unknown = 0
+    for entry in message.tasks:
+        row = row_of.get(entry.task_id)
+        if row is None:
+            unknown += 1
+            continue
+        twice = row in taken
+        taken.add(row)
+        server[row] = np.iinfo(np.int32).max if twice else entry.server
+        split[row], backup[row] = entry.split, entry.backup
+        power_w[row], share[row] = entry.power_w, entry.compute_share
+    local = (server == LOCAL) | (server == DECLINED)
+    own_cut = state.models.n_cuts[state.devices.model[state.tasks.device]] - 1
+    goals = array3(message.uav_goal) if message.uav_goal else state.servers.position_m[: state.n_uavs]
+    return (
+        SlotDecision(
+            server=server,
+            split=np.where(local, own_cut, split),
+            power_w=power_w,
+            compute_share=share,
+            backup=backup,
+            uav_goal_m=goals,
+        ),
+        unknown,
+    )
+
+
+def timing_message(timing: Timing) -> msg.TaskTiming:
+    """Where the time went, as a message."""
+    return msg.TaskTiming(**vars(timing))
+
+
+def energy_message(energy: Energy) -> msg.TaskEnergy:
+    """Where the energy went, as a message."""
+    return msg.TaskEnergy(**vars(energy))
+
+
+def answer_from(message: msg.TaskReport) -> Answer:
+    """A device's answer from its report.
+
+    Raises:
+        BadMessage: times or energies that are not finite.
+    """
+    timing = Timing(**{name: getattr(message.timing, name) for name in Timing.__dataclass_fields__})
+    energy = Energy(**{name: getattr(message.energy, name) for name in Energy.__dataclass_fields__})
+    numbers = [*vars(timing).values(), *vars(energy).values(), message.answered_s]
+    if not np.all(np.isfinite(numbers)):
+        raise BadMessage(f'report on task {message.task_id} holds a time or energy without value')
+    return Answer(
+        answer=message.answer,
+        truth=message.truth,
+        confidence=message.confidence,
+        answered_s=message.answered_s,
+        observed_s=message.observed_s,
+        front_inference_s=message.front_inference_s,
+        back_inference_s=message.back_inference_s,
+        timing=timing,
+        energy=energy,
+    )
+
+
+def outcome_message(
+    outcome: Outcome, server_name: str, accuracy: float, declined: bool
+) -> msg.TaskOutcome:
+    """How a task ended, as a message.
+
+    Args:
+        outcome: from the ledger.
+        server_name: name of the server of the last try; empty if it was never sent out.
+        accuracy: held-out accuracy of the model of the last try.
+        declined: whether a controller gave the task up.
+    """
+    task, last, answer = outcome.task, outcome.last_try, outcome.answer
+    message = msg.TaskOutcome(
+        task_id=task.task_id,
+        device_id=task.device_id,
+        slot=task.slot,
+        status=int(outcome.status),
+        reason=outcome.reason,
+        server=DECLINED if last is None or declined else last.server,
+        server_name=server_name,
+        attempts=outcome.attempts,
+        accuracy_required=task.accuracy,
+        created_s=task.created_s,
+        deadline_s=task.deadline_s,
+    )
+    if last is not None:
+        message.controller, message.model_id = last.controller, last.model_id
+        message.split, message.power_w = last.split, last.power_w
+    if answer is not None:
+        message.accuracy = accuracy
+        message.answer, message.truth = answer.answer, answer.truth
+        message.confidence = answer.confidence
+        message.latency_s = answer.answered_s - task.created_s
+        message.observed_s = answer.observed_s - task.created_s
+        message.front_inference_s = answer.front_inference_s
+        message.back_inference_s = answer.back_inference_s
+        message.timing = timing_message(answer.timing)
+        message.energy = energy_message(answer.energy)
+    return message
+
+
+def packet_fields(packet: TensorPacket) -> dict[str, Any]:
+    """Fields of a Payload that carry a tensor."""
+    import array
+
+    return {
+        'codec': packet.codec,
+        'dtype': packet.dtype,
+        'shape': [int(side) for side in packet.shape],
+        'scale': float(packet.scale),
+        'zero_point': int(packet.zero_point),
+        'crc32': packet.crc32,
+        'data': array.array('B', packet.data),
+    }
+
+
+def packet_from(message: msg.Payload) -> TensorPacket:
+    """The tensor of a Payload; it is checked when it is decoded."""
+    return TensorPacket(
+        codec=message.codec,
+        dtype=message.dtype,
+        shape=tuple(message.shape),
+        scale=message.scale,
+        zero_point=message.zero_point,
+        data=bytes(message.data),
+        crc32=message.crc32,
+    )

@@ -1,0 +1,542 @@
+"""Node `coordinator`: drives the slots, keeps the ledger of tasks, and owns simulated time.
+
+It holds no policy. Each slot it gathers what everybody reports, asks the channel for the links,
+shows the controller the state, checks the answer, and sends out the assignments. Whatever
+happens, each task that it has heard of ends exactly once.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+import numpy as np
+from rclpy.duration import Duration
+
+from sec_nodes.controllers.base import create
+from sec_nodes.loop.ledger import Entry, Ledger, Outcome
+from sec_nodes.loop.roster import Roster
+from sec_nodes.nodes import names
+from sec_nodes.nodes.base import CommonParameters, SecNode, run
+from sec_nodes.nodes.clock import SimClock, to_stamp
+from sec_nodes.nodes.convert import answer_from, decision_from, outcome_message, task_from
+from sec_nodes.nodes.dispatch import Dispatcher
+from sec_nodes.nodes.parameters import parameter
+from sec_nodes.nodes.scene import scene_markers
+from sec_nodes.slot import LOCAL
+from sec_offload import msg
+
+TICK_S = 0.004
+RESEND_S = 0.5
+"""Wall time after which an unanswered request is repeated [s]."""
+
+
+@dataclass(frozen=True)
+class Parameters(CommonParameters):
+    """Parameters of the node `coordinator`."""
+
+    run: str = parameter('run', 'name of the run')
+    backend: str = parameter(
+        'sim',
+        'sim: this node owns /clock; hardware: everybody lives on wall time',
+        choices=('sim', 'hardware'),
+    )
+    slots: int = parameter(60, 'slots in the run', low=1)
+    speed: float = parameter(
+        1.0, 'simulated seconds per wall second, at most; 0 = lockstep', low=0.0, high=1000.0
+    )
+    fallback: str = parameter('nearest_uav', 'controller that decides when nobody else does')
+    decision_timeout_s: float = parameter(
+        0.5, 'wall time that the controller has for a slot [s]', low=0.001, high=60.0
+    )
+    heartbeat_timeout_s: float = parameter(
+        1.0, 'silence after which a device or server is lost [s; wall time]', low=0.1, high=60.0
+    )
+    attempt_timeout_s: float = parameter(
+        15.0, 'time without news after which a try is given up [s]', low=0.1, high=3600.0
+    )
+    report_timeout_s: float = parameter(
+        5.0, 'wall time to wait for the reports of a slot [s]', low=0.1, high=60.0
+    )
+    await_timeout_s: float = parameter(
+        60.0, 'wall time to wait for all nodes before the first slot [s]', low=1.0, high=3600.0
+    )
+    max_attempts: int = parameter(3, 'how often a task may be sent out', low=1, high=100)
+    drain_slots: int = parameter(5, 'slots after the last, to finish open tasks', low=0, high=1000)
+
+
+class Phase(Enum):
+    """Where a slot stands."""
+
+    WAITING = auto()
+    GATHERING = auto()
+    LINKING = auto()
+    DECIDING = auto()
+    SERVING = auto()
+    OVER = auto()
+
+
+class CoordinatorNode(SecNode):
+    """The slot loop."""
+
+    def __init__(self) -> None:
+        super().__init__('coordinator', Parameters)
+        self.chosen: Parameters = self.settings_of_run
+        self.world = self.read_world()
+        scenario, settings = self.world.scenario, self.world.settings
+        fallback = create(self.chosen.fallback, scenario, self.chosen.seed)
+        self.ledger = Ledger(self.chosen.max_attempts)
+        self.devices: Roster[Any] = Roster(
+            list(range(settings.devices.count)), self.chosen.heartbeat_timeout_s
+        )
+        self.servers: Roster[msg.ServerState] = Roster(
+            list(range(settings.n_servers)), self.chosen.heartbeat_timeout_s
+        )
+        self.dispatcher = Dispatcher(scenario, fallback, self.ledger)
+        self.names = [scenario.server_name(server) for server in self.servers.expected]
+        self.phase = Phase.WAITING
+        self.slot = -1
+        self.origin_ns = 0
+        self.clock: SimClock | None = None
+        self.advertise_all()
+        self.listen(names.DEVICE_REPORT, self.on_device_report)
+        self.listen(names.SERVER_REPORT, self.on_server_report)
+        self.listen(names.LINK_TABLE, self.on_link_table)
+        self.listen(names.SLOT_DECISION, self.on_decision)
+        self.listen(names.TASK_REPORT, self.on_task_report)
+        name, kind = names.INJECT_FAILURE
+        self.create_service(kind, name, self.on_inject_failure)
+        if self.chosen.backend == 'sim':
+            self.clock = SimClock(self.publish_clock, self.chosen.speed)
+        self.began_at = self.phase_at = self.resent_at = self.slot_at = time.monotonic()
+        self.outcome = msg.SlotOutcome()
+        self.announce(msg.RunState.WAITING, 'for the nodes of the fleet')
+        self.create_wall_timer(TICK_S, self.tick)
+
+    def advertise_all(self) -> None:
+        """Publishers of everything that the coordinator says."""
+        self.clock_out = self.advertise(names.CLOCK) if self.chosen.backend == 'sim' else None
+        self.starts = self.advertise(names.SLOT_START)
+        self.requests = self.advertise(names.LINK_REQUEST)
+        self.states = self.advertise(names.SLOT_STATE)
+        self.batches = self.advertise(names.ASSIGNMENTS)
+        self.outcomes = self.advertise(names.TASK_OUTCOME)
+        self.balances = self.advertise(names.SLOT_OUTCOME)
+        self.run_states = self.advertise(names.RUN_STATE)
+        self.failures = self.advertise(names.FAILURE)
+        self.news = self.advertise(names.TASK_REPORT)
+        self.scenes = self.advertise(names.SCENE)
+
+    @property
+    def lockstep(self) -> bool:
+        """Whether simulated time jumps from slot to slot."""
+        return self.chosen.backend == 'sim' and self.chosen.speed == 0.0
+
+    @property
+    def slot_start_s(self) -> float:
+        """Start of the current slot [s]."""
+        return max(self.slot, 0) * self.world.settings.slot_s
+
+    def now_s(self) -> float:
+        """Time of the run [s]."""
+        if self.clock is not None:
+            return self.clock.now_s()
+        return (self.get_clock().now().nanoseconds - self.origin_ns) * 1e-9
+
+    def stamp(self, time_s: float) -> Any:
+        """The ROS time of an instant of the run."""
+        return to_stamp(time_s + self.origin_ns * 1e-9)
+
+    def health(self) -> dict[str, object]:
+        """Where the run stands."""
+        return {
+            'phase': self.phase.name,
+            'slot': self.slot,
+            'open tasks': len(self.ledger.open),
+            'stale reports': self.ledger.stale,
+        }
+
+    # -- the slot loop ---------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Look after what time alone changes."""
+        at = time.monotonic()
+        if self.phase is Phase.OVER:
+            return
+        self.notice_silence(at)
+        if self.phase is not Phase.WAITING:
+            self.give_up_tries()
+        self.progress()
+
+    def progress(self) -> None:
+        """Take the next step of the slot, if it is possible."""
+        waited_s = time.monotonic() - self.phase_at
+        if self.phase is Phase.WAITING:
+            self.wait_for_fleet(waited_s)
+        elif self.phase is Phase.GATHERING:
+            if not self.awaited() or waited_s > self.chosen.report_timeout_s:
+                self.ask_for_links()
+            else:
+                self.resend(self.starts, self.start_message())
+        elif self.phase is Phase.LINKING:
+            self.resend(self.requests, self.dispatcher.link_request)
+            if waited_s > self.chosen.report_timeout_s + self.chosen.heartbeat_timeout_s:
+                self.abort('the channel does not answer link requests')
+        elif self.phase is Phase.DECIDING:
+            nobody = self.states.get_subscription_count() == 0
+            if nobody or waited_s > self.chosen.decision_timeout_s:
+                self.decide_by_fallback('nobody listens' if nobody else 'no answer in time')
+        elif self.phase is Phase.SERVING and self.slot_is_over():
+            self.next_slot()
+
+    def enter(self, phase: Phase) -> None:
+        """Go to another phase."""
+        self.phase = phase
+        self.phase_at = self.resent_at = time.monotonic()
+
+    def resend(self, publisher: Any, message: Any) -> None:
+        """Repeat a request that somebody may have missed."""
+        if time.monotonic() - self.resent_at > RESEND_S:
+            self.resent_at = time.monotonic()
+            publisher.publish(message)
+
+    def wait_for_fleet(self, waited_s: float) -> None:
+        """Begin when everybody has been heard of."""
+        missing = [f'device {d}' for d in self.devices.absent()]
+        missing += [self.names[server] for server in self.servers.absent()]
+        if not missing and self.states.get_subscription_count() == 0:
+            missing = ['controller']
+        if not missing and self.requests.get_subscription_count() == 0:
+            missing = ['channel']
+        if not missing:
+            self.begin()
+        elif waited_s > self.chosen.await_timeout_s:
+            if missing == ['controller']:
+                self.begin()
+            else:
+                shown = ', '.join(missing[:8]) + (' ...' if len(missing) > 8 else '')
+                self.abort(f'no report within {self.chosen.await_timeout_s} s from: {shown}')
+
+    def begin(self) -> None:
+        """Open the first slot."""
+        if self.clock is None:
+            self.origin_ns = self.get_clock().now().nanoseconds
+        self.slot_at = time.monotonic()
+        self.open_slot(0)
+
+    def open_slot(self, slot: int) -> None:
+        """Tell everybody that a slot begins."""
+        self.slot = slot
+        if self.clock is not None:
+            # the clock may not run on before the slot is decided
+            self.clock.allow_until(self.slot_start_s + (not self.lockstep) * self.slot_s())
+        self.outcome = msg.SlotOutcome(slot=slot, start_s=self.slot_start_s)
+        self.enter(Phase.GATHERING)
+        draining = slot >= self.chosen.slots
+        self.announce(msg.RunState.DRAINING if draining else msg.RunState.RUNNING)
+        self.starts.publish(self.start_message())
+
+    def slot_s(self) -> float:
+        """Length of a slot [s]."""
+        return self.world.settings.slot_s
+
+    def start_message(self) -> msg.SlotStart:
+        """The opening of the current slot."""
+        message = msg.SlotStart(
+            slot=self.slot,
+            start_s=self.slot_start_s,
+            slot_s=self.slot_s(),
+            speed=self.chosen.speed if self.chosen.backend == 'sim' else 1.0,
+            new_tasks=self.slot < self.chosen.slots,
+        )
+        message.header.frame_id = names.MAP_FRAME
+        message.header.stamp = self.stamp(self.slot_start_s)
+        return message
+
+    def awaited(self) -> bool:
+        """Whether a living device or server has not yet reported on the slot."""
+        return bool(self.devices.awaited(self.slot) or self.servers.awaited(self.slot))
+
+    def ask_for_links(self) -> None:
+        """Everybody has reported: where does that leave the links?"""
+        self.dispatcher.gather(self.slot, self.devices, self.servers, self.names)
+        self.dispatcher.link_request.header.stamp = self.stamp(self.slot_start_s)
+        self.enter(Phase.LINKING)
+        self.requests.publish(self.dispatcher.link_request)
+
+    def on_link_table(self, table: msg.LinkTable) -> None:
+        """Show the controller the state of the slot."""
+        if self.phase is not Phase.LINKING or table.slot != self.slot:
+            return
+        message = self.dispatcher.make_state(table, self.slot_start_s, self.slot_s())
+        message.header.stamp = self.stamp(self.slot_start_s)
+        self.enter(Phase.DECIDING)
+        self.states.publish(message)
+
+    def on_decision(self, message: msg.SlotDecision) -> None:
+        """A controller has answered."""
+        if self.phase is not Phase.DECIDING or message.slot != self.slot:
+            self.complain('decision not asked for', f'slot {message.slot} in slot {self.slot}')
+            return
+        state = self.dispatcher.state
+        decision, unknown = decision_from(message, state)
+        if unknown:
+            self.complain('decision on unknown task', f'{unknown} from {message.controller}')
+        self.outcome.decide_s = time.monotonic() - self.phase_at
+        self.apply(decision, message.controller or 'unnamed', fallback=False)
+
+    def decide_by_fallback(self, why: str) -> None:
+        """Nobody decided: the fallback does."""
+        fallback = self.dispatcher.fallback
+        self.complain('fallback', f'slot {self.slot}: {why}, {fallback.name} decides')
+        self.outcome.decide_s = time.monotonic() - self.phase_at
+        decision = fallback.decide(self.dispatcher.state)
+        self.apply(decision, fallback.name, fallback=True)
+
+    def apply(self, decision: Any, controller: str, fallback: bool) -> None:
+        """Check a decision and send it out."""
+        now_s = self.slot_start_s if self.lockstep else self.now_s()
+        batch, screened, ended = self.dispatcher.dispatch(decision, controller, now_s)
+        batch.fallback = fallback
+        self.outcome.controller, self.outcome.fallback = controller, fallback
+        self.outcome.tasks_decided = len(batch.assignments)
+        self.outcome.decisions_repaired = int(np.count_nonzero(screened.repaired))
+        self.outcome.decisions_rejected = int(np.count_nonzero(screened.rejected))
+        for row in np.flatnonzero(screened.violation):
+            self.complain('decision broke a constraint', f'{controller}: {screened.reason(row)}')
+        if screened.goals_held:
+            self.complain('goal outside the area', f'{screened.goals_held} from {controller}')
+        self.send(batch)
+        for outcome in ended:
+            self.end(outcome)
+        settings = self.world.settings
+        self.scenes.publish(
+            scene_markers(
+                self.dispatcher.state, batch, self.names, settings.area_m, self.stamp(now_s)
+            )
+        )
+        self.enter(Phase.SERVING)
+        if self.clock is not None and not self.lockstep:
+            self.clock.allow_until(self.slot_start_s + 2 * self.slot_s())
+
+    def send(self, batch: msg.AssignmentBatch) -> None:
+        """Publish assignments."""
+        batch.header.stamp = self.stamp(self.now_s())
+        batch.header.frame_id = names.MAP_FRAME
+        self.batches.publish(batch)
+
+    def slot_is_over(self) -> bool:
+        """Whether the next slot may begin."""
+        if not self.lockstep:
+            return self.now_s() >= self.slot_start_s + self.slot_s() - 1e-9
+        acknowledged = all(
+            self.servers.state[server].decision_slot >= self.slot
+            for server in self.servers.living()
+        )
+        return acknowledged and not self.ledger.in_flight()
+
+    def next_slot(self) -> None:
+        """Close the slot, and open the next one or end the run."""
+        self.close_slot()
+        following = self.slot + 1
+        if following < self.chosen.slots or (
+            self.ledger.open and following < self.chosen.slots + self.chosen.drain_slots
+        ):
+            self.open_slot(following)
+        else:
+            self.finish(msg.RunState.FINISHED, 'run_ended', 0)
+
+    def close_slot(self) -> None:
+        """Publish the balance of the slot."""
+        at = time.monotonic()
+        self.outcome.tasks_open = len(self.ledger.open)
+        self.outcome.real_time_factor = self.slot_s() / max(at - self.slot_at, 1e-9)
+        self.outcome.header.stamp = self.stamp(self.slot_start_s)
+        self.slot_at = at
+        self.balances.publish(self.outcome)
+
+    # -- news ------------------------------------------------------------------------------------
+
+    def on_device_report(self, report: msg.DeviceReport) -> None:
+        """Devices live; perhaps they have new tasks."""
+        at = time.monotonic()
+        moved = zip(report.device_id, report.position, report.velocity, report.backlog_s, strict=False)
+        for device, *state in moved:
+            if device in self.devices.expected:
+                self.devices.heard(device, state, report.slot, at)
+            else:
+                self.complain('unknown device', f'{device}')
+        if report.slot >= 0 and self.phase is not Phase.OVER:
+            known = self.ledger.created
+            for request in report.tasks:
+                rejected = self.ledger.enter(task_from(request, report.slot))
+                if rejected is not None:
+                    self.end(rejected)
+            self.outcome.tasks_new += self.ledger.created - known
+        self.progress()
+
+    def on_server_report(self, report: msg.ServerReport) -> None:
+        """Servers live."""
+        at = time.monotonic()
+        for state in report.servers:
+            if state.server_id not in self.servers.expected:
+                self.complain('unknown server', f'{state.server_id} ({state.name})')
+            elif self.servers.heard(state.server_id, state, report.slot, at):
+                self.get_logger().warning(f'{state.name} is back')
+        self.progress()
+
+    def on_task_report(self, report: msg.TaskReport) -> None:
+        """A try has brought an answer, or has failed."""
+        task_id, attempt = report.task_id, report.attempt
+        if report.kind == msg.TaskReport.ANSWERED:
+            outcome = self.ledger.answered(task_id, attempt, answer_from(report))
+        elif report.kind == msg.TaskReport.LOST:
+            outcome = self.ledger.lost(task_id, attempt, report.reason)
+        else:
+            outcome = self.ledger.failed(task_id, attempt, report.reason)
+        if outcome is not None:
+            self.end(outcome)
+        self.progress()
+
+    def notice_silence(self, at: float) -> None:
+        """Find out who has fallen silent, and look after their tasks."""
+        for device in self.devices.newly_missing(at):
+            self.complain('device lost', f'device {device} is silent')
+            for entry in self.ledger.in_flight():
+                if entry.task.device_id == device:
+                    self.give_up(entry, 'device_lost', for_good=True)
+            for entry in self.ledger.pending():
+                if entry.task.device_id == device:
+                    self.end(self.ledger.reject(entry.task.task_id, 'device_lost'))
+        lost = self.servers.newly_missing(at)
+        if not lost:
+            return
+        self.outcome.servers_lost = [*self.outcome.servers_lost, *lost]
+        orphans = []
+        for server in lost:
+            self.complain('server lost', f'{self.names[server]} is silent')
+            for entry in self.ledger.in_flight():
+                if entry.last_try is not None and entry.last_try.server == server:
+                    self.give_up(entry, f'server_lost: {self.names[server]}')
+                    orphans.append(entry)
+        if self.phase is Phase.SERVING:
+            self.send_elsewhere([entry for entry in orphans if not entry.in_flight])
+
+    def send_elsewhere(self, orphans: list[Entry]) -> None:
+        """Send tasks of a lost server to their backups within the slot."""
+        waited_s = self.chosen.heartbeat_timeout_s if self.lockstep else 0.0
+        batch, ended = self.dispatcher.redirect(
+            [entry for entry in orphans if entry.task.task_id in self.ledger.open],
+            self.servers.living(),
+            (self.slot_start_s if self.lockstep else self.now_s()) + waited_s,
+        )
+        if batch.assignments:
+            self.send(batch)
+        for outcome in ended:
+            self.end(outcome)
+
+    def give_up_tries(self) -> None:
+        """Give up tries of which nothing was heard for too long."""
+        now_s = time.monotonic() - self.phase_at if self.lockstep else self.now_s()
+        for entry in self.ledger.in_flight():
+            sent_s = 0.0 if self.lockstep or entry.last_try is None else entry.last_try.assigned_s
+            patience_s = self.chosen.attempt_timeout_s + (not self.lockstep) * entry.task.deadline_s
+            if self.phase is Phase.SERVING and now_s - sent_s > patience_s:
+                self.give_up(entry, 'no_news')
+
+    def give_up(self, entry: Entry, reason: str, for_good: bool = False) -> None:
+        """Close the current try of a task, and tell the nodes that wait for it."""
+        last, task_id, attempt = entry.last_try, entry.task.task_id, entry.attempts - 1
+        close = self.ledger.failed if for_good else self.ledger.lost
+        outcome = close(task_id, attempt, reason)
+        report = msg.TaskReport(
+            kind=msg.TaskReport.LOST,
+            reason=reason,
+            reporter=self.get_name(),
+            task_id=task_id,
+            attempt=attempt,
+            server=last.server if last is not None else LOCAL,
+        )
+        self.news.publish(report)
+        if outcome is not None:
+            self.end(outcome)
+
+    def end(self, outcome: Outcome) -> None:
+        """Publish how a task ended."""
+        models, last = self.world.scenario.models, outcome.last_try
+        accuracy = 0.0
+        if last is not None and last.model_id in models.model_id:
+            accuracy = float(models.accuracy[models.model_id.index(last.model_id)])
+        server_name = self.world.scenario.server_name(last.server) if last is not None else ''
+        message = outcome_message(outcome, server_name, accuracy, declined=last is None)
+        message.header.stamp = self.stamp(self.now_s())
+        self.outcomes.publish(message)
+
+    def on_inject_failure(self, request: Any, response: Any) -> Any:
+        """Make a server fail, or recover."""
+        if request.server_id not in self.servers.expected or request.kind > msg.Failure.RECOVER:
+            response.success = False
+            response.message = (
+                f'server_id = {request.server_id}, kind = {request.kind}: '
+                f'servers are 0..{len(self.names) - 1}, kinds 0..{msg.Failure.RECOVER}'
+            )
+            return response
+        self.failures.publish(msg.Failure(server_id=request.server_id, kind=request.kind))
+        response.success, response.message = True, self.names[request.server_id]
+        return response
+
+    # -- the run ---------------------------------------------------------------------------------
+
+    def publish_clock(self, now_s: float) -> None:
+        """Publish simulated time."""
+        if self.clock_out is not None and self.context.ok():
+            self.clock_out.publish(names.CLOCK.type(clock=to_stamp(now_s)))
+
+    def announce(self, state: int, detail: str = '') -> None:
+        """Publish where the run stands."""
+        message = msg.RunState(
+            state=state,
+            detail=detail,
+            run=self.chosen.run,
+            scenario=self.world.settings.name,
+            slot=max(self.slot, 0),
+            slots=self.chosen.slots,
+            tasks_created=self.ledger.created,
+            tasks_ended=sum(self.ledger.ended.values()),
+            speed=self.chosen.speed,
+        )
+        message.header.stamp = self.stamp(self.slot_start_s)
+        self.run_states.publish(message)
+
+    def abort(self, reason: str) -> None:
+        """End a run that cannot go on."""
+        self.get_logger().error(reason)
+        self.finish(msg.RunState.ABORTED, reason, 1)
+
+    def finish(self, state: int, reason: str, code: int) -> None:
+        """Give every open task an outcome, say that the run is over, and end the process."""
+        self.phase = Phase.OVER
+        for outcome in self.ledger.abandon(reason):
+            self.end(outcome)
+        self.announce(state, reason)
+        for publisher in (self.outcomes, self.balances, self.run_states):
+            publisher.wait_for_all_acked(Duration(seconds=2))
+        self.stop(code)
+
+    def close(self) -> None:
+        """Stop the clock; a run that is stopped early is aborted in good order."""
+        if self.phase is not Phase.OVER:
+            self.finish(msg.RunState.ABORTED, 'run_aborted', 1)
+        if self.clock is not None:
+            self.clock.close()
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node."""
+    run(CoordinatorNode, args)
+
+
+if __name__ == '__main__':
+    main()

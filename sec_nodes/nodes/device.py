@@ -1,0 +1,267 @@
+"""Node `device`: field devices that take pictures, run front layers and ask for answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sec_nodes.inference.codec import PayloadError, encode
+from sec_nodes.inference.pictures import FolderPictures, Picture, PictureSource, RenderedPictures
+from sec_nodes.loop.devices import TASKS_PER_DEVICE, DeviceFleet
+from sec_nodes.loop.ledger import Energy, Task, Timing
+from sec_nodes.nodes import names
+from sec_nodes.nodes.base import CommonParameters, SecNode, parse_ids, run
+from sec_nodes.nodes.clock import to_stamp
+from sec_nodes.nodes.convert import (
+    energy_message,
+    packet_fields,
+    point,
+    request_from,
+    timing_message,
+    vector3,
+)
+from sec_nodes.nodes.parameters import parameter
+from sec_nodes.nodes.timing import Releases, RunTime
+from sec_nodes.slot import LOCAL
+from sec_offload import msg
+
+
+@dataclass(frozen=True)
+class Parameters(CommonParameters):
+    """Parameters of the node `device`."""
+
+    ids: str = parameter('all', "devices of this process: 'all' or a list such as 0-4,7")
+    images: str = parameter('', 'folder of pictures; empty = scenes rendered by code')
+    heartbeat_s: float = parameter(0.2, 'wall time between heartbeats [s]', low=0.02, high=10.0)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A picture that waits for its answer."""
+
+    task: Task
+    picture: Picture
+
+
+class DeviceNode(SecNode):
+    """Devices of one process, one step a slot."""
+
+    def __init__(self) -> None:
+        super().__init__('device', Parameters)
+        chosen: Parameters = self.settings_of_run
+        self.world = self.read_world()
+        self.fleet = DeviceFleet(
+            self.world.settings,
+            parse_ids(chosen.ids, self.world.settings.devices.count),
+            chosen.seed,
+        )
+        self.row_of = {int(device): row for row, device in enumerate(self.fleet.ids)}
+        own_model = self.world.models[self.world.settings.devices.model]
+        self.pictures: PictureSource = (
+            FolderPictures(chosen.images, classes=own_model.classes)
+            if chosen.images
+            else RenderedPictures()
+        )
+        self.pending: dict[int, Pending] = {}
+        self.front_inference_s: dict[int, float] = {}
+        self.lock = threading.Lock()
+        self.time = RunTime(self)
+        self.releases = Releases(self.time)
+        self.worker = ThreadPoolExecutor(1, thread_name_prefix='inference')
+        self.last_report: msg.DeviceReport | None = None
+
+        self.reports = self.advertise(names.DEVICE_REPORT)
+        self.payloads = self.advertise(names.PAYLOAD_TX)
+        self.news = self.advertise(names.TASK_REPORT)
+        self.listen(names.SLOT_START, self.on_slot_start)
+        self.listen(names.ASSIGNMENTS, self.on_assignments)
+        self.listen(names.RESULT, self.on_result)
+        self.listen(names.TASK_OUTCOME, self.on_outcome)
+        self.create_wall_timer(chosen.heartbeat_s, self.beat)
+
+    def health(self) -> dict[str, object]:
+        """Pictures in memory and their source."""
+        return {'devices': len(self.fleet.ids), 'open tasks': len(self.pending)}
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self.worker.shutdown(wait=False, cancel_futures=True)
+        self.releases.close()
+
+    def beat(self) -> None:
+        """Say that the process lives, once its payloads have somewhere to go."""
+        if self.payloads.get_subscription_count() and self.news.get_subscription_count():
+            self.reports.publish(self.report(-1, self.time.now_s(), []))
+
+    def on_slot_start(self, message: msg.SlotStart) -> None:
+        """Move, take new pictures, and report both. A repeated start gets the same report."""
+        self.time.on_slot_start(message)
+        if message.slot > self.fleet.slot:
+            tasks = self.fleet.open_slot(message.slot, message.new_tasks)
+            self.last_report = self.report(message.slot, message.start_s, tasks)
+            for task in tasks:
+                self.pending[task.task_id] = Pending(task, self.take_picture(task))
+        if self.last_report is not None and self.last_report.slot == message.slot:
+            self.reports.publish(self.last_report)
+
+    def take_picture(self, task: Task) -> Picture:
+        """The picture of a task; the same for the same seed, device and slot."""
+        number = task.task_id % TASKS_PER_DEVICE
+        seed = self.settings_of_run.seed
+        return self.pictures.picture(seed, task.device_id, task.slot, number)
+
+    def report(self, slot: int, now_s: float, tasks: list[Task]) -> msg.DeviceReport:
+        """Where the devices are, and what is new."""
+        report = msg.DeviceReport(
+            slot=slot,
+            device_id=[int(device) for device in self.fleet.ids],
+            position=[point(position) for position in self.fleet.position_m],
+            velocity=[vector3(velocity) for velocity in self.fleet.velocity_m_s],
+            backlog_s=self.fleet.backlog_s(now_s).tolist(),
+            tasks=[request_from(task) for task in tasks],
+        )
+        report.header.frame_id = names.MAP_FRAME
+        report.header.stamp = to_stamp(now_s)
+        return report
+
+    def on_assignments(self, batch: msg.AssignmentBatch) -> None:
+        """Start the front part of every task of these devices."""
+        for order in batch.assignments:
+            row = self.row_of.get(order.device_id)
+            if row is None:
+                continue
+            pending = self.pending.get(order.task_id)
+            if pending is None:
+                self.tell(order, msg.TaskReport.ERROR, 'unknown_task: the device restarted')
+                continue
+            self.start(batch.slot, order, row, pending)
+
+    def start(self, slot: int, order: msg.Assignment, row: int, pending: Pending) -> None:
+        """Reserve the device's processor and hand the picture to the worker."""
+        model = self.world.models.get(order.model_id)
+        if model is None or order.split >= len(model.cuts):
+            self.tell(order, msg.TaskReport.ERROR, f'no cut {order.split} of {order.model_id!r}')
+            return
+        stage = self.world.scenario.front(np.array(model.cuts[order.split].front_flop))
+        service_s = float(stage.time_s)
+        ready_s = self.fleet.start_s(row, order.assigned_s, service_s) + service_s
+        timing = Timing(front_s=ready_s - order.assigned_s)
+        energy = Energy(front_j=float(stage.energy_j))
+        image = pending.picture.image
+        self.worker.submit(self.compute, slot, order, image, ready_s, timing, energy)
+
+    def compute(
+        self,
+        slot: int,
+        order: msg.Assignment,
+        image: NDArray[np.uint8],
+        ready_s: float,
+        timing: Timing,
+        energy: Energy,
+    ) -> None:
+        """Run the layers before the cut and send what comes out. On the worker's thread."""
+        model = self.world.models[order.model_id]
+        began = time.perf_counter()
+        try:
+            tensor = model.run_front(order.split, image)
+            with self.lock:
+                self.front_inference_s[order.task_id] = time.perf_counter() - began
+            if order.server == LOCAL:
+                answer, confidence = model.answer(tensor)
+                report = self.answered(order, answer, confidence, ready_s, timing, energy)
+                self.releases.at(ready_s, lambda: self.deliver(report))
+                return
+            packet = encode(tensor, self.world.settings.codec)
+        except (PayloadError, ValueError) as error:
+            self.tell(order, msg.TaskReport.ERROR, f'inference_error: {error}')
+            return
+        payload = msg.Payload(
+            task_id=order.task_id,
+            device_id=order.device_id,
+            server=order.server,
+            slot=slot,
+            attempt=order.attempt,
+            model_id=order.model_id,
+            cut=order.split,
+            prompt=order.prompt,
+            power_w=order.power_w,
+            answer_bit=order.answer_bit,
+            created_s=order.created_s,
+            ready_s=ready_s,
+            timing=timing_message(timing),
+            energy=energy_message(energy),
+            **packet_fields(packet),
+        )
+        payload.header.stamp = to_stamp(ready_s)
+        self.releases.at(ready_s, lambda: self.payloads.publish(payload))
+
+    def on_result(self, result: msg.TaskResult) -> None:
+        """An answer has arrived over the air."""
+        if result.device_id not in self.row_of or result.task_id not in self.pending:
+            return
+        report = self.news_of(result.task_id, result.attempt, result.server)
+        report.answer, report.confidence = result.answer, result.confidence
+        report.answered_s = result.ready_s
+        report.timing, report.energy = result.timing, result.energy
+        report.back_inference_s = result.inference_s
+        self.deliver(report)
+
+    def answered(
+        self,
+        order: msg.Assignment,
+        answer: str,
+        confidence: float,
+        ready_s: float,
+        timing: Timing,
+        energy: Energy,
+    ) -> msg.TaskReport:
+        """A report on a task that the device answered by itself."""
+        report = self.news_of(order.task_id, order.attempt, LOCAL)
+        report.answer, report.confidence, report.answered_s = answer, confidence, ready_s
+        report.timing, report.energy = timing_message(timing), energy_message(energy)
+        return report
+
+    def deliver(self, report: msg.TaskReport) -> None:
+        """Report an answer, with the instant at which it was really there."""
+        now_s = self.time.now_s()
+        report.observed_s = report.answered_s if self.time.lockstep else now_s
+        self.news.publish(report)
+
+    def tell(self, order: msg.Assignment, kind: int, reason: str) -> None:
+        """Report that a try failed."""
+        report = self.news_of(order.task_id, order.attempt, order.server)
+        report.kind, report.reason = kind, reason
+        self.news.publish(report)
+
+    def news_of(self, task_id: int, attempt: int, server: int) -> msg.TaskReport:
+        """A report with what is known in every case."""
+        pending = self.pending.get(task_id)
+        with self.lock:
+            front_s = self.front_inference_s.get(task_id, 0.0)
+        report = msg.TaskReport(
+            task_id=task_id, attempt=attempt, server=server, reporter=self.get_name()
+        )
+        report.header.stamp = to_stamp(self.time.now_s())
+        report.front_inference_s = front_s
+        report.truth = (pending.picture.label or '') if pending else ''
+        return report
+
+    def on_outcome(self, outcome: msg.TaskOutcome) -> None:
+        """The task is over: its picture is no longer needed."""
+        self.pending.pop(outcome.task_id, None)
+        with self.lock:
+            self.front_inference_s.pop(outcome.task_id, None)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node."""
+    run(DeviceNode, args)
+
+
+if __name__ == '__main__':
+    main()

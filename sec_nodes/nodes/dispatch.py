@@ -1,0 +1,201 @@
+"""From reports to a slot state, and from a decision to assignments."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import Point, Vector3
+
+from sec_nodes.controllers.base import Controller, decision
+from sec_nodes.loop.ledger import Entry, Ledger, Outcome, Try
+from sec_nodes.loop.roster import Roster
+from sec_nodes.loop.screening import Screened, screen
+from sec_nodes.nodes import names
+from sec_nodes.nodes.convert import model_messages, point, request_from, state_from
+from sec_nodes.scenarios.survey import Survey
+from sec_nodes.slot import DECLINED, LOCAL, ServerKind, SlotDecision, SlotState
+from sec_offload import msg
+
+
+class Dispatcher:
+    """Builds the state of a slot and turns decisions on it into assignments.
+
+    Args:
+        scenario: the scenario of the run.
+        fallback: decides what a controller could not.
+        ledger: where tasks are kept.
+    """
+
+    def __init__(self, scenario: Survey, fallback: Controller, ledger: Ledger) -> None:
+        self.fallback = fallback
+        self.link_request = msg.LinkRequest()
+        self.state: SlotState
+        self._scenario, self._ledger = scenario, ledger
+        self._profiles = model_messages(scenario.models)
+        self._gathered = msg.SlotState()
+
+    def gather(
+        self,
+        slot: int,
+        devices: Roster[Any],
+        servers: Roster[msg.ServerState],
+        server_names: list[str],
+    ) -> None:
+        """Take down where everybody is, and prepare the request for the links."""
+        present = [device for device in devices.expected if device in devices.state]
+        message = msg.SlotState(
+            slot=slot, scenario=self._scenario.settings.name, models=self._profiles
+        )
+        message.device_id = present
+        message.device_position = [devices.state[device][0] for device in present]
+        message.device_velocity = [devices.state[device][1] for device in present]
+        message.device_backlog_s = [devices.state[device][2] for device in present]
+        for server in servers.expected:
+            state = servers.state.get(server) or self._unknown(server, server_names[server])
+            state.alive = servers.is_living(server)
+            message.servers.append(state)
+        self._gathered = message
+        self.link_request = msg.LinkRequest(
+            slot=slot,
+            device_id=message.device_id,
+            device_position=message.device_position,
+            servers=message.servers,
+        )
+        self.link_request.header.frame_id = names.MAP_FRAME
+
+    def make_state(self, table: msg.LinkTable, start_s: float, slot_s: float) -> msg.SlotState:
+        """The state of the slot, with all tasks that wait for a decision.
+
+        Raises:
+            BadMessage: the link table does not fit.
+        """
+        message = self._gathered
+        message.time_s, message.slot_s, message.links = start_s, slot_s, table
+        here = set(message.device_id)
+        waiting = [entry for entry in self._ledger.pending() if entry.task.device_id in here]
+        message.tasks = [request_from(entry.task) for entry in waiting]
+        message.attempt = [entry.attempts for entry in waiting]
+        message.header.frame_id = names.MAP_FRAME
+        self.state = state_from(message, self._scenario.settings.devices.model)
+        return message
+
+    def dispatch(
+        self, wanted: SlotDecision, controller: str, now_s: float
+    ) -> tuple[msg.AssignmentBatch, Screened, list[Outcome]]:
+        """Check a decision on the slot and assign its tasks.
+
+        Args:
+            wanted: the decision, in the order of the state's tasks.
+            controller: who decided.
+            now_s: when devices may start [s].
+
+        Returns:
+            The assignments, what the check found, and the tasks that ended because nobody may
+            serve them.
+        """
+        screened = screen(self._scenario, self.state, wanted, self.fallback)
+        batch, ended = self._assign(self.state, screened, controller, now_s)
+        batch.uav_id = list(range(self.state.n_uavs))
+        batch.uav_goal = [point(goal) for goal in screened.decision.uav_goal_m]
+        return batch, screened, ended
+
+    def redirect(
+        self, orphans: list[Entry], living: list[int], now_s: float
+    ) -> tuple[msg.AssignmentBatch, list[Outcome]]:
+        """Assign tasks of a lost server to their backups, or as the fallback knows better.
+
+        Args:
+            orphans: pending tasks whose last try was lost with its server.
+            living: servers that are left.
+            now_s: when devices may start again [s].
+        """
+        row_of = {task_id: row for row, task_id in enumerate(self.state.tasks.task_id.tolist())}
+        known = [entry for entry in orphans if entry.task.task_id in row_of]
+        rows = np.array([row_of[entry.task.task_id] for entry in known], dtype=np.int64)
+        state = self._without_the_dead(living).only(rows)
+        backup = np.array(
+            [entry.last_try.backup if entry.last_try else LOCAL for entry in known],
+            dtype=np.int64,
+        )
+        full_power_w = self._scenario.settings.devices.transmit_power_w[1]
+        wanted = decision(
+            state,
+            backup,
+            power_w=np.full(len(rows), full_power_w),
+            uav_goal_m=state.servers.position_m[: state.n_uavs],
+        )
+        screened = screen(self._scenario, state, wanted, self.fallback)
+        batch, ended = self._assign(state, screened, self.fallback.name, now_s)
+        batch.repair = True
+        return batch, ended
+
+    def _assign(
+        self, state: SlotState, screened: Screened, controller: str, now_s: float
+    ) -> tuple[msg.AssignmentBatch, list[Outcome]]:
+        checked = screened.decision
+        batch = msg.AssignmentBatch(slot=state.slot, controller=controller)
+        ended = []
+        model = state.executing_model(checked.server)
+        for row, task_id in enumerate(state.tasks.task_id.tolist()):
+            if screened.rejected[row]:
+                reason = f'no_admissible_server (asked for: {screened.reason(row)})'
+                ended.append(self._ledger.reject(task_id, reason))
+                continue
+            if checked.server[row] == DECLINED:
+                ended.append(self._ledger.reject(task_id, f'declined by {controller}'))
+                continue
+            attempt = Try(
+                server=int(checked.server[row]),
+                model_id=state.models.model_id[model[row]],
+                split=int(checked.split[row]),
+                power_w=float(checked.power_w[row]) if checked.server[row] != LOCAL else 0.0,
+                compute_share=float(checked.compute_share[row]),
+                backup=int(checked.backup[row]),
+                controller=self.fallback.name if screened.repaired[row] else controller,
+                assigned_s=now_s,
+            )
+            number = self._ledger.assign(task_id, attempt)
+            batch.assignments.append(self._order(task_id, number, attempt))
+        return batch, ended
+
+    def _order(self, task_id: int, number: int, attempt: Try) -> msg.Assignment:
+        task = self._ledger.open[task_id].task
+        return msg.Assignment(
+            task_id=task_id,
+            device_id=task.device_id,
+            attempt=number,
+            server=attempt.server,
+            model_id=attempt.model_id,
+            split=attempt.split,
+            power_w=attempt.power_w,
+            compute_share=attempt.compute_share,
+            assigned_s=attempt.assigned_s,
+            created_s=task.created_s,
+            answer_bit=task.answer_bit,
+            prompt=task.prompt,
+        )
+
+    def _without_the_dead(self, living: list[int]) -> SlotState:
+        alive = np.isin(np.arange(self.state.n_servers), living)
+        return replace(self.state, servers=replace(self.state.servers, alive=alive))
+
+    def _unknown(self, server: int, name: str) -> msg.ServerState:
+        """A server that never reported: dead, and nowhere."""
+        settings = self._scenario.settings
+        is_uav = server < settings.uavs.count
+        tier = settings.uavs if is_uav else settings.satellites
+        return msg.ServerState(
+            server_id=server,
+            name=name,
+            kind=int(ServerKind.UAV if is_uav else ServerKind.SATELLITE),
+            receiver=server,
+            position=Point(z=1.0),
+            receiver_position=Point(z=1.0),
+            velocity=Vector3(),
+            model_id=tier.model,
+            flop_s=tier.flop_s,
+            compute_power_w=tier.compute_power_w,
+            transmit_power_w=tier.transmit_power_w,
+        )

@@ -1,0 +1,106 @@
+"""Node `satellite`: satellites that compute, the orbits above the site and the routes in space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sec_nodes.config import ConfigError
+from sec_nodes.loop.satellites import SatelliteNetwork, SatelliteView
+from sec_nodes.nodes import names
+from sec_nodes.nodes.base import parse_ids, run
+from sec_nodes.nodes.clock import to_stamp
+from sec_nodes.nodes.convert import point, vector3
+from sec_nodes.nodes.server import Lane, ServerNode, ServerParameters, with_energy
+from sec_nodes.slot import ServerKind
+from sec_offload import msg
+
+PASSES_AHEAD_S = 1800.0
+
+
+@dataclass(frozen=True)
+class Parameters(ServerParameters):
+    """Parameters of the node `satellite`."""
+
+
+class SatelliteNode(ServerNode):
+    """Serving satellites of one process; every process knows the whole constellation."""
+
+    def __init__(self) -> None:
+        super().__init__('satellite', Parameters)
+        try:
+            self.network = SatelliteNetwork(self.world.settings)
+        except (ValueError, OSError) as error:
+            raise ConfigError(f'satellites of {self.chosen.scenario}: {error}') from None
+        self.view: SatelliteView = self.network.at(0.0)
+        self.passes_until_s = 0.0
+        self.windows = self.advertise(names.VISIBILITY)
+        self.announce_passes(0.0)
+
+    def make_lanes(self) -> list[Lane]:
+        """One lane a serving satellite."""
+        satellites, first = self.world.settings.satellites, self.world.settings.uavs.count
+        return [
+            Lane(
+                server_id=first + number,
+                name=self.world.scenario.server_name(first + number),
+                model_id=satellites.model,
+                flop_s=satellites.flop_s,
+                compute_power_w=satellites.compute_power_w,
+                transmit_power_w=satellites.transmit_power_w,
+            )
+            for number in parse_ids(self.chosen.ids, satellites.count)
+        ]
+
+    def advance(self, time_s: float) -> None:
+        """Follow the orbits, and announce the passes ahead."""
+        self.view = self.network.at(time_s)
+        if time_s > self.passes_until_s - PASSES_AHEAD_S / 2:
+            self.announce_passes(time_s)
+
+    def describe(self, time_s: float) -> list[msg.ServerState]:
+        """Where the satellites are, and through which one the ground reaches them."""
+        view, first = self.view, self.world.settings.uavs.count
+        states = []
+        for lane in self.lanes.values():
+            number = lane.server_id - first
+            state = msg.ServerState(
+                kind=int(ServerKind.SATELLITE),
+                position=point(view.position_m[number]),
+                velocity=vector3(view.velocity_m_s[number]),
+                in_view=bool(view.in_view[number]),
+                # receivers share one numbering, in which UAVs come first
+                receiver=first + int(view.access[number]),
+                receiver_position=point(view.access_position_m[number]),
+                hops=int(view.hops[number]),
+                isl_m=float(view.isl_m[number]),
+                remaining_s=float(view.remaining_s[number]),
+            )
+            states.append(with_energy(state, lane.energy_used_j, None))
+        return states
+
+    def announce_passes(self, time_s: float) -> None:
+        """Publish the passes of the next half hour."""
+        self.passes_until_s = time_s + PASSES_AHEAD_S
+        windows, labels = self.network.windows, self.network.constellation.names
+        message = msg.VisibilityWindows(minimum_elevation_rad=self.network.mask_rad)
+        message.header.stamp = to_stamp(time_s)
+        message.windows = [
+            msg.VisibilityWindow(
+                satellite=int(windows.satellite[row]),
+                name=labels[windows.satellite[row]],
+                rise_s=float(windows.rise_s[row]),
+                set_s=float(windows.set_s[row]),
+                peak_elevation_rad=float(windows.peak_elevation_rad[row]),
+            )
+            for row in self.network.passes(time_s, self.passes_until_s)
+        ]
+        self.windows.publish(message)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node."""
+    run(SatelliteNode, args)
+
+
+if __name__ == '__main__':
+    main()
