@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -127,6 +127,7 @@ def transmissions(draw):
     return power, receiver
 
 
+@settings(max_examples=40, deadline=None)
 @given(transmissions())
 def test_interference_against_the_definition(case):
     power, receiver = case

@@ -31,7 +31,7 @@ def norms(vectors):
     return np.linalg.norm(vectors, axis=-1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(limits=LIMITS, step_s=st.sampled_from([0.005, 0.02, 0.1]), seed=st.integers(0, 2**31))
 def test_limits_hold_at_every_step_whatever_is_asked(limits, step_s, seed):
     # Set-points that jump, also far beyond reach and with reference velocities beyond the limit.
@@ -70,8 +70,10 @@ def test_a_step_is_a_double_integrator(limits, seed):
         old = new
 
 
-@pytest.mark.parametrize('distance_m', [0.1, 3.0, 60.0, 600.0])
-@pytest.mark.parametrize('jerk', [4.0, 20.0, 1000.0])
+@pytest.mark.parametrize(
+    ('distance_m', 'jerk'),
+    [(0.1, 20.0), (3.0, 4.0), (3.0, 1000.0), (60.0, 20.0), (60.0, 1000.0), (300.0, 20.0)],
+)
 def test_a_still_goal_is_reached_without_overshoot(distance_m, jerk):
     limits = MotionLimits(20.0, 5.0, jerk)
     direction = np.array([[2.0, -1.0, 2.0]]) / 3.0
@@ -147,13 +149,37 @@ def test_vehicles_do_not_influence_each_other(order):
     np.testing.assert_array_equal(moved.acceleration_m_s2, together.acceleration_m_s2[order])
 
 
-def test_speed_is_kept_when_the_goal_swings_aside_at_full_speed():
-    # Found to need the reduction of the acceleration: turning at the speed limit.
-    state = MotionState(STILL, np.array([[20.0, 0.0, 0.0]]), np.array([[0.0, 0.0, 0.0]]))
-    goal = np.array([[200.0, 400.0, 0.0]])
-    for _ in range(400):
-        state = motion.track(state, goal, STILL, QUADROTOR, STEP_S)
-        assert norms(state.velocity_m_s)[0] <= 20.0 * (1 + 1e-12)
+def test_the_speed_stays_avoidable_when_far_goals_jump():
+    # The cascade alone would pass the limit by 0.2 % here once its acceleration has died out.
+    limits = MotionLimits(11.889482482, 10.8055773308, 38.3006866702)
+    rng = np.random.default_rng(45)
+    rng.uniform(size=3)  # the draws that found these limits
+    state = MotionState.at_rest(rng.uniform(-50, 50, (32, 3)))
+    for k in range(600):
+        if k % 25 == 0:
+            goal = rng.uniform(-1, 1, (32, 3)) * 1e4
+        state = motion.track(state, goal, np.zeros((32, 3)), limits, STEP_S)
+        coasting = motion._coasting_velocity(
+            state.velocity_m_s, state.acceleration_m_s2, limits, STEP_S
+        )
+        assert norms(coasting).max() <= limits.speed_m_s * (1 + 1e-12)
+
+
+def test_acceleration_is_given_up_at_the_speed_limit():
+    # At 20 m/s along x the change of 0.4 m/s^2 a step allows may turn the velocity, not raise it.
+    state = MotionState(np.zeros((2, 3)), np.full((2, 3), [20.0, 0.0, 0.0]), np.zeros((2, 3)))
+    asked = np.array([[0.4, 0.0, 0.0], [-0.2, 0.3, 0.0]])
+    kept = motion._keep_speed(state, asked, QUADROTOR, STEP_S)
+    np.testing.assert_allclose(kept[0], 0.0, atol=1e-12)
+    np.testing.assert_array_equal(kept[1], asked[1])  # this one slows down: untouched
+
+
+def test_coasting_velocity_by_hand():
+    # 20 m/s^3 * 0.02 s = 0.4 m/s^2 a step: 1.0 falls to 0.6, 0.2, 0, which adds 0.8 * 0.02 m/s.
+    found = motion._coasting_velocity(
+        np.array([[1.0, 0.0, 0.0]]), np.array([[0.0, 1.0, 0.0]]), QUADROTOR, STEP_S
+    )
+    np.testing.assert_allclose(found, [[1.0, 0.016, 0.0]])
 
 
 def test_float32_and_an_empty_fleet():
@@ -300,7 +326,7 @@ def test_walkers_stay_inside_with_stationary_speed():
 
 
 def test_bad_mobility_is_named():
-    with pytest.raises(ValueError, match='heading_memory is 1.2'):
+    with pytest.raises(ValueError, match='heading_memory is'):
         GaussMarkov(1.2, 0.8, 0.0, 1.0, 0.5, 0.3)
     with pytest.raises(ValueError, match='area_m - position_m'):
         motion.gauss_markov_step(

@@ -85,7 +85,8 @@ def test_uniform_is_uniform_along_entities_slots_and_draws(axis):
     drawn = randomness.uniform(
         3, Stream.ARRIVAL, np.arange(shape[0])[:, None], np.arange(shape[1]), shape[2]
     ).ravel()
-    assert 0.0 < drawn.min() and drawn.max() < 1.0
+    assert drawn.min() > 0.0
+    assert drawn.max() < 1.0
     assert stats.kstest(drawn, 'uniform').pvalue > 1e-3
     # Neighbours: the pairs fill 16 x 16 cells evenly.
     cells, _, _ = np.histogram2d(drawn[:-1], drawn[1:], bins=16, range=[[0, 1], [0, 1]])
