@@ -24,11 +24,14 @@ if [ "$(ros_mode)" = pip ]; then
     export AMENT_PREFIX_PATH=$VENV CMAKE_PREFIX_PATH=$VENV
     unset PYTHONPATH
     colcon=("$VENV/bin/python" -m colcon)
+    # PyPI has no rclcpp and no other middleware: the Python side of the messages is all of use.
+    options=(-DSEC_PYTHON_MESSAGES_ONLY=ON)
 else
     for name in AMENT_PREFIX_PATH CMAKE_PREFIX_PATH PYTHONPATH LD_LIBRARY_PATH; do
         export "$name=$(without_install "${!name:-}")"
     done
     colcon=(colcon)
+    options=()
 fi
 
 cd "$ROOT"
@@ -44,7 +47,7 @@ rm -f install/.sec-stamp
 log=build/colcon.log
 if ! "${colcon[@]}" --log-level error build --symlink-install --packages-select sec_offload \
     --event-handlers console_cohesion- console_direct- status- summary- desktop_notification- \
-    --cmake-args -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release --no-warn-unused-cli \
+    --cmake-args -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release --no-warn-unused-cli "${options[@]}" \
     "$@" >"$log" 2>&1; then
     cat "$log" >&2
     die "colcon build failed; its output is above and in $log"
