@@ -1,0 +1,1 @@
+"""Which processes make up a fleet, and how they are started, watched and stopped."""

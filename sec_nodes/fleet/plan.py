@@ -1,0 +1,232 @@
+"""Everything that can be known of a run before its first process starts, checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sec_nodes.config import ConfigError, parse_overrides, suggest
+from sec_nodes.fleet.expand import ProcessSpec, RunFiles, expand
+from sec_nodes.fleet.settings import FleetSettings, check_run_name, read_fleet
+from sec_nodes.scenarios.registry import read_settings
+from sec_nodes.scenarios.survey_settings import SurveySettings
+
+PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+
+
+@dataclass(frozen=True)
+class InjectedFailure:
+    """A server that is made to fail in a slot."""
+
+    name: str
+    server_id: int
+    slot: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for; None leaves a value to the fleet's file."""
+
+    fleet: str
+    controller: str | None = None
+    scenario: str | None = None
+    slots: int | None = None
+    seed: int | None = None
+    speed: float | None = None
+    backend: str | None = None
+    images: Path | None = None
+    results: Path | None = None
+    per_vehicle: bool | None = None
+    run: str | None = None
+    host: str | None = None
+    settings: Sequence[str] = ()
+    """Overrides of the scenario, `key=value`."""
+    failures: Sequence[str] = ()
+    """`uav_1@20`, or how many UAVs shall fail."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that can start: all its names resolve and all its numbers are in range."""
+
+    fleet: FleetSettings
+    scenario: SurveySettings
+    files: RunFiles
+    processes: list[ProcessSpec]
+    host: str | None = None
+    failures: list[InjectedFailure] = field(default_factory=list)
+
+
+def make_plan(request: Request) -> Plan:
+    """Check a request and work out what to start. Writes nothing.
+
+    Raises:
+        ConfigError: anything that cannot be used; the text names it and the remedy.
+    """
+    fleet = read_fleet(request.fleet, _fleet_overrides(request))
+    scenario = read_settings(fleet.scenario, parse_overrides(list(request.settings)))
+    scenario = _absolute_paths(scenario)
+    if fleet.images:
+        check_images(fleet.images)
+    files = _run_files(fleet, request.run, request.host)
+    plan = Plan(
+        fleet=fleet,
+        scenario=scenario,
+        files=files,
+        processes=expand(fleet, scenario, files, request.host),
+        host=request.host,
+        failures=parse_failures(request.failures, scenario, fleet.slots, fleet.seed),
+    )
+    check_models_and_controller(fleet, scenario)
+    return plan
+
+
+def write_plan(plan: Plan) -> None:
+    """Make the folder of the run, with the scenario and the parameters that the nodes read."""
+    plan.files.logs.mkdir(parents=True, exist_ok=True)
+    scenario = plan.scenario.model_dump(mode='json')
+    _write_yaml(plan.files.scenario, scenario)
+    _write_yaml(plan.files.folder / 'fleet.yaml', plan.fleet.model_dump(mode='json'))
+    for spec in plan.processes:
+        path = plan.files.params(spec.name)
+        path.parent.mkdir(exist_ok=True)
+        _write_yaml(path, {'/**': {'ros__parameters': spec.params}})
+
+
+def check_images(folder: Path) -> None:
+    """Raise `ConfigError` unless a folder holds pictures."""
+    if not folder.is_dir():
+        raise ConfigError(f'images = {folder}: no such folder; give one that holds pictures')
+    if not any(path.suffix.lower() in PICTURES for path in folder.iterdir()):
+        raise ConfigError(
+            f'images = {folder}: no picture in it; it must hold {", ".join(PICTURES)} files'
+        )
+
+
+def check_models_and_controller(fleet: FleetSettings, scenario: SurveySettings) -> None:
+    """Load the models, checksums included, and make the controller once.
+
+    Raises:
+        ConfigError: a model is unknown, missing or damaged, or the controller is unknown.
+    """
+    from sec_nodes.controllers.base import ControllerError, controller_names, create
+    from sec_nodes.inference.manifest import ModelError
+    from sec_nodes.world import build_world
+
+    known = controller_names()
+    if ':' not in fleet.controller and fleet.controller not in known:
+        raise ConfigError(
+            f'unknown controller {fleet.controller!r}; {suggest(fleet.controller, known)}'
+        )
+    try:
+        world = build_world(scenario)
+        create(fleet.controller, world.scenario, fleet.seed)
+    except (ControllerError, ModelError) as error:
+        raise ConfigError(str(error)) from None
+
+
+def parse_failures(
+    texts: Sequence[str], scenario: SurveySettings, slots: int, seed: int
+) -> list[InjectedFailure]:
+    """Failures to inject, in order of their slots.
+
+    Args:
+        texts: each `NAME@SLOT` as in `uav_1@20`, or how many UAVs fail, spread over the run.
+        scenario: says which servers there are.
+        slots: length of the run.
+        seed: the first UAV to fail where only their number is given.
+
+    Raises:
+        ConfigError: no such server, or a slot outside the run.
+    """
+    servers = {f'uav_{i}': i for i in range(scenario.uavs.count)}
+    servers |= {f'satellite_{i}': len(servers) + i for i in range(scenario.satellites.count)}
+    failures: list[InjectedFailure] = []
+    for text in texts:
+        if text.strip().isdigit():
+            failures += _spread(int(text), scenario.uavs.count, slots, seed)
+            continue
+        match = re.fullmatch(r'\s*(\w+)\s*@\s*(\d+)\s*', text)
+        if not match:
+            raise ConfigError(
+                f'fail = {text!r}: give SERVER@SLOT as in uav_1@20, or a number of UAVs'
+            )
+        name, slot = match[1], int(match[2])
+        if name not in servers:
+            raise ConfigError(f'fail = {text!r}: unknown server; {suggest(name, list(servers))}')
+        if slot >= slots:
+            raise ConfigError(
+                f'fail = {text!r}: the run ends with slot {slots - 1}; choose one before'
+            )
+        failures.append(InjectedFailure(name, servers[name], slot))
+    return sorted(failures, key=lambda failure: (failure.slot, failure.server_id))
+
+
+def _spread(number: int, uavs: int, slots: int, seed: int) -> list[InjectedFailure]:
+    if number > uavs:
+        raise ConfigError(f'fail = {number}: the scenario has only {uavs} UAVs')
+    chosen = [(seed + i) % uavs for i in range(number)]
+    return [
+        InjectedFailure(f'uav_{uav}', uav, slots * (i + 1) // (number + 1))
+        for i, uav in enumerate(chosen)
+    ]
+
+
+def _fleet_overrides(request: Request) -> Mapping[str, Any]:
+    names = (
+        'controller', 'scenario', 'slots', 'seed', 'speed', 'backend', 'images', 'results',
+        'per_vehicle',
+    )  # fmt: skip
+    given = {name: getattr(request, name) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _absolute_paths(scenario: SurveySettings) -> SurveySettings:
+    """Nodes may run in another folder than the one the user is in."""
+    tle_file = scenario.satellites.tle_file
+    if tle_file is None:
+        return scenario
+    if not tle_file.is_file():
+        raise ConfigError(
+            f'satellites.tle_file = {tle_file}: no such file; give one, or null for the shell'
+        )
+    satellites = scenario.satellites.model_copy(update={'tle_file': tle_file.resolve()})
+    return scenario.model_copy(update={'satellites': satellites})
+
+
+def _run_files(fleet: FleetSettings, run: str | None, host: str | None) -> RunFiles:
+    """A folder that no other run has."""
+    results = fleet.results.expanduser().resolve()
+    if run is None:
+        stem = Path(fleet.scenario).stem
+        controller = re.sub(r'[^A-Za-z0-9_]+', '-', fleet.controller)
+        base = f'{stem}-{controller}-{datetime.now():%Y%m%d-%H%M%S}'
+        names = [base, *(f'{base}-{number}' for number in range(2, 100))]
+        run = next(name for name in names if not (results / name).exists())
+    folder = results / check_run_name(run)
+    if host is not None:
+        folder = folder / host
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f'run = {run!r}: {folder} exists already; choose another --run')
+    if not _can_be_made(folder):
+        raise ConfigError(
+            f'results = {fleet.results}: cannot be written to; choose another folder'
+        )
+    return RunFiles(run, folder)
+
+
+def _can_be_made(folder: Path) -> bool:
+    import os
+
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+
+
+def _write_yaml(path: Path, tree: Any) -> None:
+    path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding='utf-8')
