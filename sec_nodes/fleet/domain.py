@@ -1,0 +1,111 @@
+"""The ROS domain of a run: held by one run at a time, and kept on this machine."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterable, MutableMapping
+from pathlib import Path
+from types import TracebackType
+
+from sec_nodes.config import ConfigError
+
+MAX_DOMAIN = 232
+"""Highest ROS domain for which DDS has ports."""
+
+THREAD_LIMITS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS')
+
+
+class DomainBusyError(RuntimeError):
+    """Another run has the ROS domain; the text says which, and what to do."""
+
+
+def domain_id(environment: MutableMapping[str, str] | None = None) -> int:
+    """Number of the ROS domain that the environment chooses.
+
+    Raises:
+        ConfigError: it is no number, or none that ROS can use.
+    """
+    text = (os.environ if environment is None else environment).get('ROS_DOMAIN_ID') or '0'
+    if not text.isdigit() or int(text) > MAX_DOMAIN:
+        raise ConfigError(f'ROS_DOMAIN_ID = {text!r}: must be a number from 0 to {MAX_DOMAIN}')
+    return int(text)
+
+
+def busy(domain: int, holder: str) -> DomainBusyError:
+    """The error of a domain that somebody has, with a free number as the remedy."""
+    other = domain + 1 if domain < 101 else 1
+    return DomainBusyError(
+        f'ROS domain {domain} already has a sec_offload run ({holder}); '
+        f'stop it or choose another with ROS_DOMAIN_ID={other}'
+    )
+
+
+def keep_local(environment: MutableMapping[str, str], hosts: Iterable[str]) -> None:
+    """Restrict discovery to this machine, unless the fleet has others or the user has said.
+
+    Args:
+        environment: environment of this process and its children; changed.
+        hosts: machines of the fleet.
+    """
+    chosen = {'ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS'}
+    if any(hosts) or chosen & environment.keys():
+        return
+    if environment.get('ROS_DISTRO') == 'humble':
+        environment['ROS_LOCALHOST_ONLY'] = '1'
+    else:
+        environment['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+
+
+def limit_threads(environment: MutableMapping[str, str]) -> None:
+    """Let numerical libraries use one thread a process: there are as many processes as cores."""
+    for name in THREAD_LIMITS:
+        environment.setdefault(name, '1')
+
+
+class DomainLock:
+    """Holds a ROS domain for one run of this user; the kernel lets go of it with the process.
+
+    Args:
+        domain: number of the domain.
+        run: folder of the run, shown to whoever else wants the domain.
+    """
+
+    def __init__(self, domain: int, run: Path) -> None:
+        self._domain = domain
+        self._run = run
+        self.path = Path(tempfile.gettempdir()) / f'sec_offload-{os.getuid()}-domain-{domain}.lock'
+
+    def __enter__(self) -> DomainLock:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+        self._file = os.fdopen(os.open(self.path, flags, 0o600), 'r+')
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(self._file.read())
+            self._file.close()
+            raise busy(self._domain, holder) from None
+        self._file.truncate(0)
+        json.dump({'pid': os.getpid(), 'run': str(self._run)}, self._file)
+        self._file.flush()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # The file stays: removing it would let two runs lock two files of one name.
+        self._file.truncate(0)
+        self._file.close()
+
+
+def _holder(text: str) -> str:
+    try:
+        entry = json.loads(text)
+        return f'pid {entry["pid"]}, {entry["run"]}'
+    except (ValueError, KeyError, TypeError):
+        return 'its process is just starting'
