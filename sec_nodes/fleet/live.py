@@ -1,0 +1,280 @@
+"""Draws a snapshot of a run in a terminal of 80x24 or more. Knows nothing of ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.layout import Layout
+from rich.panel import Panel
+from rich.text import Text
+
+from sec_nodes.fleet.area import draw_area
+from sec_nodes.fleet.snapshot import STAGES, STATUSES, ServerView, Snapshot, TaskView
+
+STATUS_STYLE = {
+    'done': 'green', 'late': 'yellow', 'failed': 'red', 'rejected': 'magenta',
+}  # fmt: skip
+STAGE_STYLE = {'front': 'green', 'upload': 'cyan', 'back': 'blue', 'download': 'magenta'}
+STAGE_NAME = {'front': 'front', 'upload': 'up', 'back': 'back', 'download': 'down'}
+STATE_STYLE = {'waiting': 'yellow', 'running': 'green', 'draining': 'cyan', 'aborted': 'red'}
+NOT_SENT = '-'
+HEADER_ROWS = 3
+BORDER = 2
+FIGURES = 4
+
+
+def render(snapshot: Snapshot, width: int = 100, height: int = 30) -> RenderableType:
+    """The whole view.
+
+    Args:
+        snapshot: what to draw.
+        width: columns of the terminal.
+        height: rows of the terminal.
+    """
+    footer = 7 if height < 28 else 9
+    body = max(height - HEADER_ROWS - footer, 6)
+    left, rows = width // 2, body - BORDER
+    layout = Layout()
+    layout.split_column(
+        Layout(_header(snapshot, width), name='header', size=HEADER_ROWS),
+        Layout(name='body', size=body),
+        Layout(name='footer'),
+    )
+    layout['body'].split_row(
+        Layout(_tasks(snapshot, left - 4, rows), size=left),
+        Layout(_area(snapshot, width - left - 4, rows)),
+    )
+    layout['footer'].split_row(
+        Layout(_recent(snapshot, footer - BORDER), size=left),
+        Layout(_events(snapshot, footer - BORDER)),
+    )
+    return layout
+
+
+def plain_line(snapshot: Snapshot) -> str:
+    """One line that says how a slot went, for logs."""
+    ended = ' '.join(f'{name} {snapshot.ended.get(name, 0)}' for name in STATUSES)
+    return (
+        f'slot {snapshot.slot + 1:>4}/{snapshot.slots}  t {snapshot.time_s:.1f} s  '
+        f'x{snapshot.real_time_factor:.2f}  {_controller(snapshot)}  '
+        f'open {snapshot.n_open} {ended}  '
+        f'p50 {snapshot.latency_p50_s:.2f} s p95 {snapshot.latency_p95_s:.2f} s  '
+        f'by {_tiers(snapshot)}'
+    )
+
+
+def clock(seconds: float) -> str:
+    """A duration as minutes and seconds, or hours too."""
+    minutes, second = divmod(int(max(seconds, 0.0)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f'{hours}:{minute:02d}:{second:02d}' if hours else f'{minute}:{second:02d}'
+
+
+def bar(parts: Sequence[tuple[float, str]], width: int, total: float | None = None) -> Text:
+    """A bar of coloured parts.
+
+    Args:
+        parts: size and style of each part.
+        width: columns of a full bar.
+        total: size of a full bar; by default all parts together.
+    """
+    full = sum(size for size, _ in parts) if total is None else total
+    text, drawn, reached = Text(), 0, 0.0
+    for size, style in parts:
+        reached += size
+        end = round(width * reached / full) if full > 0 else 0
+        text.append('█' * (end - drawn), style)
+        drawn = max(drawn, end)
+    text.append('░' * max(width - drawn, 0), 'bright_black')
+    return text
+
+
+def _header(snapshot: Snapshot, width: int) -> Panel:
+    progress = bar([(min(snapshot.slot + 1, snapshot.slots), 'cyan')], 12, max(snapshot.slots, 1))
+    asked = f'of x{snapshot.speed:g}' if snapshot.speed else 'lockstep'
+    line = Text(no_wrap=True, overflow='ellipsis')
+    line.append(f'slot {snapshot.slot + 1}/{snapshot.slots} ', 'bold')
+    line.append_text(progress)
+    line.append(f'  t {clock(snapshot.time_s)}')
+    line.append(f'  x{snapshot.real_time_factor:.2f} {asked}  ')
+    line.append(_controller(snapshot), 'bold red' if snapshot.fallback else 'bold cyan')
+    line.append(f' {snapshot.decide_s * 1e3:.0f} ms', 'bright_black')
+    if snapshot.state == 'waiting':
+        line = Text(f'waiting for {snapshot.detail or "the nodes"}', 'yellow', no_wrap=True)
+    title = Text.assemble((snapshot.run[: width - 24] or 'sec_offload', 'bold'))
+    state = Text(snapshot.state, STATE_STYLE.get(snapshot.state, 'bold green'))
+    return _panel(line, Text.assemble(title, ' ─ ', state))
+
+
+def _tasks(snapshot: Snapshot, width: int, rows: int) -> Panel:
+    counts = [(name, snapshot.ended.get(name, 0)) for name in STATUSES]
+    legend = Text(no_wrap=True, overflow='ellipsis')
+    for name, count in counts:
+        legend.append(f'{name} {count} ', STATUS_STYLE[name])
+    parts = [(count, STATUS_STYLE[name]) for name, count in counts]
+    lines = [bar(parts, width, max(snapshot.created, snapshot.n_ended)), legend]
+    free = rows - len(lines) - FIGURES
+    lines += _served(snapshot, width, free)
+    if len(lines) + FIGURES < rows:
+        lines.append(Text())
+    return _panel(
+        Group(*lines, *_figures(snapshot)), f'{snapshot.created} tasks, {snapshot.n_open} open'
+    )
+
+
+def _served(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
+    """A bar a server, as long as it has tasks; the busiest where there is no room for all."""
+    names = ['local', *sorted(snapshot.servers, key=_by_tier)]
+    names += sorted(name for name in snapshot.served if name not in names)
+    if len(names) > rows > 0:
+        totals = {name: sum(snapshot.served.get(name, {}).values()) for name in names}
+        kept = sorted(names, key=lambda name: -totals[name])[: rows - 1]
+        hidden = len(names) - len(kept)
+        names = [name for name in names if name in kept]
+        more = [Text(f'and {hidden} more', 'bright_black')]
+    else:
+        more = []
+    longest = max((sum(counts.values()) for counts in snapshot.served.values()), default=1)
+    return [_served_line(snapshot, name, width, longest) for name in names] + more
+
+
+def _served_line(snapshot: Snapshot, name: str, width: int, longest: int) -> Text:
+    counts = snapshot.served.get(name, {})
+    total = sum(counts.values())
+    view = snapshot.servers.get(name)
+    style = 'bold red strike' if view and not view.alive else _server_style(name)
+    line = Text(no_wrap=True)
+    line.append(f'{"not sent" if name == NOT_SENT else name:<12.12}', style)
+    line.append(f'{total:>5} ')
+    parts = [(counts.get(status, 0), STATUS_STYLE[status]) for status in STATUSES]
+    line.append_text(bar(parts, max(width - 24, 4), max(longest, 1)))
+    line.append(f'{100 * counts.get("done", 0) / total:>4.0f} %' if total else '     -')
+    return line
+
+
+def _figures(snapshot: Snapshot) -> list[Text]:
+    ended, total_j = snapshot.n_ended, sum(snapshot.energy_j.values())
+    in_time = 100 * snapshot.ended.get('done', 0) / ended if ended else 0.0
+    latency = Text(no_wrap=True, overflow='ellipsis')
+    latency.append('latency ', 'bold')
+    latency.append(f'p50 {snapshot.latency_p50_s:.2f} s  p95 {snapshot.latency_p95_s:.2f} s')
+    energy = Text(no_wrap=True, overflow='ellipsis')
+    energy.append('energy  ', 'bold')
+    energy.append(f'{total_j:.3g} J ')
+    for stage in STAGES:
+        share = 100 * snapshot.energy_j.get(stage, 0.0) / total_j if total_j else 0.0
+        energy.append(f' {STAGE_NAME[stage]} {share:.0f}%', STAGE_STYLE[stage])
+    answers = Text(no_wrap=True, overflow='ellipsis')
+    answers.append('answers ', 'bold')
+    right = 100 * snapshot.right / snapshot.judged if snapshot.judged else 0.0
+    answers.append(f'{right:.0f} % right, ')
+    answers.append(f'{in_time:.0f} % in time', 'green' if in_time >= 90 else 'yellow')
+    checks = Text(no_wrap=True, overflow='ellipsis')
+    checks.append('checks  ', 'bold')
+    checks.append(f'{snapshot.repaired} repaired, {snapshot.dropped} rejected')
+    return [latency, energy, answers, checks]
+
+
+def _area(snapshot: Snapshot, width: int, rows: int) -> Panel:
+    uavs = [view for view in snapshot.servers.values() if view.is_uav]
+    uavs.sort(key=lambda view: _by_tier(view.name))
+    lines = _passes(snapshot)
+    room = max(rows - len(lines) - 5, 1)
+    shown = uavs[:room] if len(uavs) <= room else uavs[: room - 1]
+    lines = [_uav_line(view) for view in shown] + lines
+    if len(shown) < len(uavs):
+        lines.insert(len(shown), Text(f'and {len(uavs) - len(shown)} more', 'bright_black'))
+    area = draw_area(snapshot, width, max(rows - len(lines), 3))
+    east_m, north_m = snapshot.area_m
+    title = f'{east_m:g} x {north_m:g} m  • device ▲ UAV'
+    return _panel(Group(*area, *lines), title)
+
+
+def _uav_line(view: ServerView) -> Text:
+    east_m, north_m, up_m = view.position_m
+    line = Text(no_wrap=True, overflow='ellipsis')
+    line.append(f'▲ {view.name:<6}', 'cyan' if view.alive else 'bold red strike')
+    line.append(f'{east_m:>5.0f}{north_m:>5.0f}{up_m:>4.0f} m ±{view.tracking_error_m:.2f} m')
+    if view.energy_left is not None:
+        line.append(
+            f' {100 * view.energy_left:.0f} %', 'green' if view.energy_left > 0.2 else 'red'
+        )
+    return line
+
+
+def _passes(snapshot: Snapshot) -> list[Text]:
+    """Who is up for longest, and who rises next."""
+    now_s = snapshot.time_s
+    up = [view for view in snapshot.passes if view.rise_s <= now_s < view.set_s]
+    next_up = next((view for view in snapshot.passes if view.rise_s > now_s), None)
+    lines = []
+    if up:
+        view = max(up, key=lambda view: view.set_s)
+        text = f'★ {view.name} up for {clock(view.set_s - now_s)}, peak {view.peak_deg:.0f}°'
+        lines.append(Text(text, 'magenta', no_wrap=True, overflow='ellipsis'))
+    else:
+        lines.append(Text('★ no serving satellite up', 'bright_black', no_wrap=True))
+    if next_up:
+        text = f'☆ {next_up.name} in {clock(next_up.rise_s - now_s)}, peak {next_up.peak_deg:.0f}°'
+    else:
+        text = '☆ no further pass in this run'
+    return [*lines, Text(text, 'bright_black', no_wrap=True, overflow='ellipsis')]
+
+
+def _recent(snapshot: Snapshot, rows: int) -> Panel:
+    return _panel(Group(*(_task_line(task) for task in snapshot.recent[:rows])), 'last tasks')
+
+
+def _task_line(task: TaskView) -> Text:
+    line = Text(no_wrap=True, overflow='ellipsis')
+    line.append(f'{task.server:<12.12}', _server_style(task.server))
+    if task.status in ('failed', 'rejected'):
+        line.append(f'{task.status}: {task.reason}', STATUS_STYLE[task.status])
+        return line
+    line.append(f'{task.latency_s:>5.2f}/{task.deadline_s:.2f} s ', STATUS_STYLE[task.status])
+    if task.truth:
+        mark, style = ('✓', 'green') if task.answer == task.truth else ('✗', 'red')
+        line.append(f'{mark} ', style)
+        line.append(task.truth if mark == '✓' else f'{task.truth} → {task.answer}')
+    else:
+        line.append(task.answer)
+    return line
+
+
+def _events(snapshot: Snapshot, rows: int) -> Panel:
+    lines = [Text(event, no_wrap=True, overflow='ellipsis') for event in snapshot.events[:rows]]
+    return _panel(Group(*lines), 'events')
+
+
+def _panel(content: RenderableType, title: str | Text) -> Panel:
+    return Panel(content, title=title, title_align='left', border_style='bright_black')
+
+
+def _controller(snapshot: Snapshot) -> str:
+    return snapshot.controller + (' (fallback)' if snapshot.fallback else '')
+
+
+def _tiers(snapshot: Snapshot) -> str:
+    """How many tasks devices, UAVs and satellites served."""
+    counts = {'devices': 0, 'uavs': 0, 'satellites': 0}
+    for name, by_status in snapshot.served.items():
+        served = by_status.get('done', 0) + by_status.get('late', 0)
+        tier = {'local': 'devices', 'uav': 'uavs', 'satellite': 'satellites'}
+        if served:
+            counts[tier.get(name.split('_')[0], 'devices')] += served
+    return ', '.join(f'{tier} {count}' for tier, count in counts.items())
+
+
+def _by_tier(name: str) -> tuple[bool, int, str]:
+    """UAVs before satellites, each in the order of their numbers."""
+    tier, _, number = name.rpartition('_')
+    return (not tier.startswith('uav'), int(number) if number.isdigit() else 0, name)
+
+
+def _server_style(name: str) -> str:
+    if name.startswith('uav'):
+        return 'cyan'
+    if name.startswith('satellite'):
+        return 'magenta'
+    return 'green' if name == 'local' else 'bright_black'

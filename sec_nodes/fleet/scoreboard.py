@@ -1,0 +1,240 @@
+"""Keeps the score of a run from its messages, without ROS: messages are read, never made."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from sec_nodes.fleet.snapshot import (
+    RUN_STATES,
+    STAGES,
+    STATUSES,
+    PassView,
+    ServerView,
+    Snapshot,
+    TaskView,
+)
+
+RECENT = 12
+EVENTS = 20
+LATENCIES = 100_000
+"""Latencies kept for percentiles."""
+
+
+class Scoreboard:
+    """Takes messages in one thread and gives snapshots in another.
+
+    Args:
+        area_m: east and north extent of the area [m].
+        batteries_j: full battery of a UAV [J].
+        servers: names of all servers, by their numbers.
+        on_slot: called with a snapshot when a slot is closed.
+        on_event: called with the text of each event; must not call back.
+        first: values that hold before the first message.
+    """
+
+    def __init__(
+        self,
+        area_m: tuple[float, float],
+        batteries_j: float,
+        servers: Mapping[int, str],
+        on_slot: Callable[[Snapshot], None] | None = None,
+        on_event: Callable[[str], None] | None = None,
+        **first: Any,
+    ) -> None:
+        self._on_slot = on_slot
+        self._on_event = on_event
+        self._battery_j = batteries_j
+        self._names = dict(servers)
+        self._lock = threading.Lock()
+        self._values: dict[str, Any] = {'area_m': area_m, **first}
+        self._ended: Counter[str] = Counter()
+        self._served: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._energy_j: Counter[str] = Counter()
+        self._judged: Counter[bool] = Counter()
+        self._latencies_s: deque[float] = deque(maxlen=LATENCIES)
+        self._repaired = self._dropped = 0
+        self._devices: dict[int, tuple[float, float]] = {}
+        self._links: dict[int, str] = {}
+        self._servers: dict[str, ServerView] = {}
+        self._recent: deque[TaskView] = deque(maxlen=RECENT)
+        self._events: deque[str] = deque(maxlen=EVENTS)
+
+    def snapshot(self) -> Snapshot:
+        """What is known now."""
+        with self._lock:
+            p50_s, p95_s = _percentiles(self._latencies_s)
+            return Snapshot(
+                **self._values,
+                ended=dict(self._ended),
+                served={name: dict(counts) for name, counts in self._served.items()},
+                latency_p50_s=p50_s,
+                latency_p95_s=p95_s,
+                energy_j=dict(self._energy_j),
+                right=self._judged[True],
+                judged=self._judged.total(),
+                repaired=self._repaired,
+                dropped=self._dropped,
+                devices=dict(self._devices),
+                links=dict(self._links),
+                servers=dict(self._servers),
+                recent=tuple(reversed(self._recent)),
+                events=tuple(reversed(self._events)),
+            )
+
+    def note(self, text: str) -> None:
+        """Add an event."""
+        with self._lock:
+            self._note(text)
+
+    def on_run_state(self, message: Any) -> None:
+        """sec_offload/msg/RunState."""
+        with self._lock:
+            state = RUN_STATES[message.state]
+            if state != self._values.get('state') and state in ('draining', 'aborted'):
+                self._note(f'run is {state}' + (f': {message.detail}' if message.detail else ''))
+            created = self._values.get('created', 0)
+            self._values.update(
+                run=message.run,
+                scenario=message.scenario,
+                state=state,
+                detail=message.detail,
+                slot=message.slot,
+                slots=message.slots,
+                speed=message.speed,
+                created=max(message.tasks_created, created),
+            )
+
+    def on_slot_start(self, message: Any) -> None:
+        """sec_offload/msg/SlotStart."""
+        with self._lock:
+            self._values.update(slot=message.slot, time_s=message.start_s)
+
+    def on_device_report(self, message: Any) -> None:
+        """sec_offload/msg/DeviceReport."""
+        with self._lock:
+            for device, position in zip(message.device_id, message.position, strict=True):
+                self._devices[device] = (position.x, position.y)
+            if message.slot >= 0:
+                created = self._values.get('created', 0) + len(message.tasks)
+                self._values['created'] = created
+
+    def on_server_report(self, message: Any) -> None:
+        """sec_offload/msg/ServerReport."""
+        with self._lock:
+            for server in message.servers:
+                position = server.position
+                left = server.energy_left_j / self._battery_j if server.has_battery else None
+                self._servers[server.name] = ServerView(
+                    name=server.name,
+                    is_uav=server.kind == 0,
+                    position_m=(position.x, position.y, position.z),
+                    tracking_error_m=server.tracking_error_m,
+                    energy_left=left,
+                    backlog_s=server.backlog_s,
+                    alive=server.alive,
+                )
+
+    def on_assignments(self, message: Any) -> None:
+        """sec_offload/msg/AssignmentBatch."""
+        with self._lock:
+            if not message.repair:
+                self._links.clear()
+            elif message.assignments:
+                self._note(f'{len(message.assignments)} tasks sent elsewhere')
+            for assignment in message.assignments:
+                if assignment.server >= 0:
+                    self._links[assignment.device_id] = self._name(assignment.server)
+
+    def on_slot_outcome(self, message: Any) -> None:
+        """sec_offload/msg/SlotOutcome."""
+        with self._lock:
+            if message.fallback and not self._values.get('fallback'):
+                self._note('no decision in time: the fallback decides')
+            elif self._values.get('fallback') and not message.fallback:
+                self._note(f'{message.controller} decides again')
+            self._values.update(
+                controller=message.controller,
+                fallback=message.fallback,
+                decide_s=message.decide_s,
+                real_time_factor=message.real_time_factor,
+            )
+            for server in message.servers_lost:
+                self._lose(self._name(server))
+            self._count_screening(message)
+        if self._on_slot:
+            self._on_slot(self.snapshot())
+
+    def on_task_outcome(self, message: Any) -> None:
+        """sec_offload/msg/TaskOutcome."""
+        with self._lock:
+            status = STATUSES[message.status]
+            server = message.server_name or '-'
+            self._ended[status] += 1
+            self._served[server][status] += 1
+            for stage in STAGES:
+                self._energy_j[stage] += getattr(message.energy, f'{stage}_j')
+            if status in ('done', 'late'):
+                self._latencies_s.append(message.latency_s)
+                if message.truth:
+                    self._judged[message.answer == message.truth] += 1
+            self._recent.append(
+                TaskView(
+                    status=status,
+                    server=server,
+                    latency_s=message.latency_s,
+                    deadline_s=message.deadline_s,
+                    answer=message.answer,
+                    truth=message.truth,
+                    reason=message.reason,
+                )
+            )
+
+    def on_visibility(self, message: Any) -> None:
+        """sec_offload/msg/VisibilityWindows."""
+        with self._lock:
+            known = {(view.name, view.rise_s): view for view in self._values.get('passes', ())}
+            for window in message.windows:
+                known[window.name, window.rise_s] = PassView(
+                    name=window.name,
+                    rise_s=window.rise_s,
+                    set_s=window.set_s,
+                    peak_deg=math.degrees(window.peak_elevation_rad),
+                )
+            self._values['passes'] = tuple(sorted(known.values(), key=lambda view: view.rise_s))
+
+    def _name(self, server: int) -> str:
+        return self._names.get(server, f'server {server}')
+
+    def _lose(self, name: str) -> None:
+        self._note(f'{name} is lost')
+        if name in self._servers:
+            view = self._servers[name]
+            self._servers[name] = ServerView(**{**view.__dict__, 'alive': False})
+
+    def _count_screening(self, message: Any) -> None:
+        self._repaired += message.decisions_repaired
+        self._dropped += message.decisions_rejected
+        if message.decisions_repaired or message.decisions_rejected:
+            self._note(
+                f'decisions repaired: {message.decisions_repaired}, '
+                f'rejected: {message.decisions_rejected}'
+            )
+
+    def _note(self, text: str) -> None:
+        event = f'slot {self._values.get("slot", 0)}: {text}'
+        self._events.append(event)
+        if self._on_event:
+            self._on_event(event)
+
+
+def _percentiles(values: deque[float]) -> tuple[float, float]:
+    if not values:
+        return 0.0, 0.0
+    p50, p95 = np.percentile(np.fromiter(values, dtype=float), [50, 95])
+    return float(p50), float(p95)

@@ -1,0 +1,112 @@
+"""What a spectator knows of a run, as plain data: the live view draws it, the monitor fills it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+STATUSES = ('done', 'late', 'failed', 'rejected')
+"""In the order of sec_offload/msg/TaskOutcome."""
+
+RUN_STATES = ('waiting', 'running', 'draining', 'finished', 'aborted')
+"""In the order of sec_offload/msg/RunState."""
+
+STAGES = ('front', 'upload', 'back', 'download')
+"""Where the energy of a task goes: sec_offload/msg/TaskEnergy."""
+
+
+@dataclass(frozen=True)
+class ServerView:
+    """A UAV or satellite."""
+
+    name: str
+    is_uav: bool
+    position_m: tuple[float, float, float]
+    tracking_error_m: float = 0.0
+    energy_left: float | None = None
+    """Share of the battery that is left; none where energy is no limit."""
+    backlog_s: float = 0.0
+    alive: bool = True
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """How one task ended."""
+
+    status: str
+    server: str
+    latency_s: float
+    deadline_s: float
+    answer: str = ''
+    truth: str = ''
+    reason: str = ''
+
+
+@dataclass(frozen=True)
+class PassView:
+    """One pass of a satellite over the site."""
+
+    name: str
+    rise_s: float
+    set_s: float
+    peak_deg: float
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run at an instant."""
+
+    run: str = ''
+    scenario: str = ''
+    state: str = 'waiting'
+    detail: str = ''
+    slot: int = 0
+    slots: int = 0
+    time_s: float = 0.0
+    """Start of the slot [s; simulation time]."""
+    speed: float = 1.0
+    real_time_factor: float = 0.0
+    controller: str = ''
+    fallback: bool = False
+    decide_s: float = 0.0
+    created: int = 0
+    """Tasks known to the coordinator."""
+    ended: dict[str, int] = field(default_factory=dict)
+    """Tasks with an outcome, by status."""
+    served: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Tasks with an outcome, by server and status; '-' was never sent out."""
+    latency_p50_s: float = 0.0
+    latency_p95_s: float = 0.0
+    energy_j: dict[str, float] = field(default_factory=dict)
+    """Energy of all tasks by stage [J]."""
+    right: int = 0
+    judged: int = 0
+    """Answers to pictures whose content is known."""
+    repaired: int = 0
+    dropped: int = 0
+    """Decisions that broke a constraint: replaced, or not replaceable."""
+    area_m: tuple[float, float] = (1.0, 1.0)
+    devices: dict[int, tuple[float, float]] = field(default_factory=dict)
+    """Devices in the plane [m; map]."""
+    links: dict[int, str] = field(default_factory=dict)
+    """Server of each device that sent a task in the last slot."""
+    servers: dict[str, ServerView] = field(default_factory=dict)
+    passes: tuple[PassView, ...] = ()
+    recent: tuple[TaskView, ...] = ()
+    """Last tasks, the newest first."""
+    events: tuple[str, ...] = ()
+    """Last events, the newest first."""
+
+    @property
+    def n_ended(self) -> int:
+        """Tasks with an outcome."""
+        return sum(self.ended.values())
+
+    @property
+    def n_open(self) -> int:
+        """Tasks without an outcome yet."""
+        return max(self.created - self.n_ended, 0)
+
+    @property
+    def is_over(self) -> bool:
+        """Finished or aborted."""
+        return self.state in ('finished', 'aborted')
