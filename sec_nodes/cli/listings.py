@@ -1,0 +1,83 @@
+"""What there is to choose from, as tables."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from sec_nodes.config import ConfigError
+
+
+def controller_table() -> Table:
+    """Controllers with the first line of their documentation."""
+    from sec_nodes.controllers import base
+
+    names = base.controller_names()
+    return _table(
+        ('controller', 'what it does'),
+        ((name, _first_line(base._registry[name])) for name in names),
+    )
+
+
+def scenario_table() -> Table:
+    """Scenarios with their size."""
+    from sec_nodes.scenarios.registry import read_settings, scenario_names
+
+    def row(name: str) -> tuple[str, ...]:
+        settings = read_settings(name)
+        counts = settings.devices.count, settings.uavs.count, settings.satellites.count
+        return name, *map(str, counts), f'{settings.slot_s:g}'
+
+    return _table(
+        ('scenario', 'devices', 'UAVs', 'satellites', 'slot [s]'), map(row, scenario_names())
+    )
+
+
+def fleet_table() -> Table:
+    """Fleets with what they run."""
+    from sec_nodes.fleet.settings import fleet_names, read_fleet
+
+    def row(name: str) -> tuple[str, ...]:
+        fleet = read_fleet(name)
+        hosts = ', '.join(fleet.hosts) or 'this machine'
+        return name, fleet.scenario, fleet.controller, str(fleet.slots), hosts
+
+    return _table(('fleet', 'scenario', 'controller', 'slots', 'hosts'), map(row, fleet_names()))
+
+
+def model_table() -> Table:
+    """Models with their size and the accuracy on their held-out sets."""
+    from sec_nodes.inference.manifest import ModelError, load_manifest
+
+    try:
+        entries = load_manifest().models
+    except ModelError as error:
+        raise ConfigError(str(error)) from None
+    rows = (
+        (
+            entry.id,
+            entry.task,
+            f'{sum(file.bytes for file in entry.files) / 1024:.0f}',
+            f'{entry.flop / 1e6:.1f}',
+            f'{100 * entry.accuracy.value:.1f}',
+        )
+        for entry in entries
+    )
+    return _table(('model', 'task', 'KiB', 'MFLOP', 'accuracy [%]'), rows)
+
+
+def _table(columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> Table:
+    table = Table(box=box.SIMPLE)
+    for column in columns:
+        table.add_column(Text(column))
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _first_line(kind: type) -> str:
+    return (inspect.getdoc(kind) or '').partition('\n')[0]

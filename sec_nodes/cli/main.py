@@ -1,0 +1,214 @@
+"""The `sec` command: its subcommands, and how errors reach the user."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sec_nodes import __version__
+from sec_nodes.config import ConfigError
+from sec_nodes.fleet.domain import DomainBusyError
+
+BAD_INPUT = 2
+DOMAIN_BUSY = 3
+
+app = typer.Typer(
+    help='Satellite edge computing: devices ask, UAVs and satellites answer.',
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={'help_option_names': ['-h', '--help']},
+)
+
+
+class Backend(str, Enum):
+    """Where radio and motion come from."""
+
+    sim = 'sim'
+    hardware = 'hardware'
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn errors that a user can mend into `error: ...` lines and an exit code."""
+    try:
+        yield
+    except DomainBusyError as error:
+        _fail(str(error), DOMAIN_BUSY)
+    except ConfigError as error:
+        _fail(str(error), BAD_INPUT)
+
+
+def _fail(text: str, code: int) -> None:
+    for line in text.splitlines():
+        print(f'error: {line}', file=sys.stderr)
+    raise typer.Exit(code)
+
+
+@app.command()
+def up(
+    fleet: Annotated[str, typer.Argument(help='Fleet by name (laptop), or its YAML file.')],
+    controller: Annotated[
+        str | None, typer.Option(help='Who decides; `sec controllers` lists them.')
+    ] = None,
+    scenario: Annotated[
+        str | None, typer.Option(help='Scenario by name, or its YAML file.')
+    ] = None,
+    slots: Annotated[int | None, typer.Option(help='Length of the run.')] = None,
+    seed: Annotated[int | None, typer.Option(help='Seed of everything random.')] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(help='Simulated seconds per wall second; 0 = as fast as possible.'),
+    ] = None,
+    backend: Annotated[
+        Backend | None, typer.Option(help='Emulated radio and motion, or real hardware.')
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help='Folder of your own pictures.', show_default=False)
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(help='Name of the run; made from the time otherwise.')
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option(help='Folder that gets one folder a run.')
+    ] = None,
+    per_vehicle: Annotated[
+        bool | None,
+        typer.Option('--per-vehicle/--per-tier', help='One process a vehicle, or one a tier.'),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option('--set', help='Change the scenario: devices.count=20. Repeatable.'),
+    ] = None,
+    fail: Annotated[
+        list[str] | None,
+        typer.Option(help='Let a server fail: uav_1@20, or a number of UAVs. Repeatable.'),
+    ] = None,
+    live: Annotated[
+        bool | None,
+        typer.Option(
+            '--live/--plain', help='Live view, or one line a slot. Default: by terminal.'
+        ),
+    ] = None,
+    report: Annotated[bool, typer.Option(help='Write report.html at the end.')] = True,
+    host: Annotated[
+        str | None, typer.Option(help='Start the part of this machine, as the fleet names it.')
+    ] = None,
+) -> None:
+    """Fly a fleet and show what happens.
+
+    What is not given is taken from the fleet's file. Results go to results/RUN. Ctrl-C ends the
+    run in order, a second Ctrl-C at once.
+
+    Exit codes: 0 finished, 1 aborted, 2 wrong input, 3 ROS domain busy, 130 interrupted.
+    """
+    from sec_nodes.cli.up import fly
+    from sec_nodes.fleet.plan import Request
+
+    request = Request(
+        fleet=fleet,
+        controller=controller,
+        scenario=scenario,
+        slots=slots,
+        seed=seed,
+        speed=speed,
+        backend=backend.value if backend else None,
+        images=images,
+        results=results,
+        per_vehicle=per_vehicle,
+        run=run,
+        host=host,
+        settings=settings or [],
+        failures=fail or [],
+    )
+    with clear_errors():
+        raise typer.Exit(fly(request, live=live, report=report))
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help='Folder of a run, or its name below results/.')],
+) -> None:
+    """Draw the report of a run again, and print its summary."""
+    from sec_nodes.cli.up import show_report
+
+    with clear_errors():
+        places = (run, Path('results') / run)
+        folder = next((place for place in places if place.is_dir()), None)
+        if folder is None:
+            raise ConfigError(f'run {run}: no such folder; give one of results/')
+        if not show_report(folder, Console()):
+            raise typer.Exit(1)
+
+
+@app.command()
+def controllers() -> None:
+    """List the controllers."""
+    from sec_nodes.cli.listings import controller_table
+
+    Console().print(controller_table())
+
+
+@app.command()
+def scenarios() -> None:
+    """List the scenarios."""
+    from sec_nodes.cli.listings import scenario_table
+
+    with clear_errors():
+        Console().print(scenario_table())
+
+
+@app.command()
+def fleets() -> None:
+    """List the fleets."""
+    from sec_nodes.cli.listings import fleet_table
+
+    with clear_errors():
+        Console().print(fleet_table())
+
+
+@app.command()
+def models() -> None:
+    """List the models that are there, with size and accuracy."""
+    from sec_nodes.cli.listings import model_table
+
+    with clear_errors():
+        Console().print(model_table())
+
+
+@app.command()
+def params(
+    markdown: Annotated[bool, typer.Option(help='Tables for a README.')] = False,
+    node: Annotated[str | None, typer.Option(help='Only this node.')] = None,
+) -> None:
+    """List the ROS parameters of every node."""
+    from sec_nodes.cli.parameter_tables import markdown_tables, node_parameters, rich_tables
+
+    with clear_errors():
+        tables = node_parameters(node)
+        if markdown:
+            print(markdown_tables(tables))
+        else:
+            Console().print(rich_tables(tables))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+def main() -> None:
+    """Entry point of the `sec` command."""
+    app(prog_name='sec')
+
+
+if __name__ == '__main__':
+    main()
