@@ -16,7 +16,8 @@ from enum import IntFlag
 
 import numpy as np
 
-from sec_nodes.physics import channel, workload
+from sec_nodes.physics import channel
+from sec_nodes.physics.queueing import fcfs_start_s
 from sec_nodes.scenarios.survey_settings import SurveySettings
 from sec_nodes.slot import (
     DECLINED,
@@ -159,7 +160,7 @@ class Survey:
         models, tasks = state.models, state.tasks
         model = state.executing_model(decision.server)
         front = self.front(models.front_flop[model, decision.split])
-        front_start_s = workload.fcfs_start_s(
+        front_start_s = fcfs_start_s(
             np.zeros(state.n_tasks), front.time_s, tasks.device, state.devices.backlog_s
         )[0]
         front_end_s = front_start_s + front.time_s
@@ -181,7 +182,7 @@ class Survey:
         arrival_s = front_end_s[sent] + up.time_s
         queued = share == 0
         start_s = arrival_s.copy()
-        start_s[queued] = workload.fcfs_start_s(
+        start_s[queued] = fcfs_start_s(
             arrival_s[queued], back.time_s[queued], server[queued], state.servers.backlog_s
         )[0]
         down = self.downlink(
