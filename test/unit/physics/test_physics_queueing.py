@@ -131,12 +131,14 @@ def test_the_order_of_tasks_in_the_arrays_does_not_matter(case, random):
     np.testing.assert_array_equal(moved_end, end)
 
 
-def test_many_servers_and_tasks_are_fast_enough_to_matter():
+def test_many_servers_and_tasks():
     # 100 000 tasks on 1000 servers agree with the definition on a few of them.
     rng = np.random.default_rng(0)
     arrival, service = rng.uniform(0, 100, 100_000), rng.uniform(0, 2, 100_000)
     server, free = rng.integers(0, 1000, 100_000), np.zeros(1000)
     start, end = fcfs_start_s(arrival, service, server, free)
+    # Sums round here; still no task may start before it arrives, not by a single bit.
+    assert np.all(start >= arrival)
     for m in (0, 500, 999):
         mine = server == m
         expected = serve(arrival[mine], service[mine], np.zeros(mine.sum(), int), [0.0])

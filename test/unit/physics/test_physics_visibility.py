@@ -115,6 +115,26 @@ def test_a_pass_between_two_nodes_is_found(shell):
     assert 0 < length_s < 10.0
 
 
+@pytest.mark.parametrize('shift_s', range(0, 30, 5))
+def test_a_short_pass_is_one_window_wherever_the_nodes_fall(shell, windows, shift_s):
+    # Half a minute around a culmination, with 0, 1 or 2 nodes of a 30 s grid inside it.
+    whole = ~(windows.rise_clipped | windows.set_clipped)
+    w = int(np.argmax(np.where(whole, windows.peak_elevation_rad, 0.0)))
+    limit = windows.peak_elevation_rad[w] - math.radians(3.0)
+    start_s = windows.rise_s[w] - 60.0 + shift_s
+    found = visibility.visibility_windows(shell, BEIJING, start_s, start_s + 900.0, limit, 30.0)
+    mine = found.satellite == windows.satellite[w]
+    assert mine.sum() == 1
+    edges = np.array([found.rise_s[mine][0], found.set_s[mine][0]])
+    assert 5.0 < edges[1] - edges[0] < 60.0
+    np.testing.assert_allclose(
+        elevation_at(shell, edges, np.full(2, windows.satellite[w])), limit, atol=1e-6
+    )
+    assert found.peak_elevation_rad[mine][0] == pytest.approx(
+        windows.peak_elevation_rad[w], abs=1e-6
+    )
+
+
 def test_blocks_do_not_matter(shell, windows, monkeypatch):
     monkeypatch.setattr(visibility, '_NODES_AT_ONCE', 40 * len(shell))
     again = visibility.visibility_windows(shell, BEIJING, *SPAN_S, MINIMUM)
