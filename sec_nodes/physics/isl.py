@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse, spatial  # type: ignore[import-untyped]
-from scipy.sparse import csgraph  # type: ignore[import-untyped]
+from scipy import sparse, spatial
+from scipy.sparse import csgraph
 
 from sec_nodes.physics.checks import FloatArray, IntArray, require_finite, require_last_axis
 from sec_nodes.physics.constants import EARTH_EQUATORIAL_RADIUS_M

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
-from sgp4.api import (  # type: ignore[import-untyped]
+from sgp4.api import (
     SGP4_ERRORS,
     WGS72,
     Satrec,

@@ -15,7 +15,7 @@ from enum import IntEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special  # type: ignore[import-untyped]
+from scipy import special
 
 from sec_nodes.physics.checks import FloatArray, IntArray, require_nonnegative, require_positive
 

@@ -15,10 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sec_nodes.physics.checks import FloatArray, Floats, require_nonnegative, require_positive
-from sec_nodes.physics.queueing import fcfs_start_or_drop_s as fcfs_start_or_drop_s
-from sec_nodes.physics.queueing import (
-    fcfs_start_s as fcfs_start_s,
-)  # waiting is part of a workload
 
 ELEMENT_BIT = 32
 """Memory of one tensor element [bit] (float32; sigma of Meng & Li is 4 byte)."""
