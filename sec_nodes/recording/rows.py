@@ -1,0 +1,119 @@
+"""Table rows from messages. Anything with the fields of the message will do, ROS or not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sec_nodes.recording.tables import ENERGY, TABLES, TIMING
+from sec_nodes.slot import Status
+
+Row = dict[str, Any]
+
+RUN_STATES = ('waiting', 'running', 'draining', 'finished', 'aborted')
+"""Names of the states in sec_offload/msg/RunState."""
+
+FAILURES = ('crash', 'link loss', 'recover')
+"""Names of the kinds in sec_offload/msg/Failure."""
+
+
+def seconds(stamp: Any) -> float:
+    """A builtin_interfaces/Time in seconds."""
+    return float(stamp.sec) + stamp.nanosec * 1e-9
+
+
+def name_of(names: tuple[str, ...], number: int) -> str:
+    """Name of a constant; its number where a newer producer knows more of them than we do."""
+    return names[number] if number < len(names) else str(number)
+
+
+def motion(position: Any, velocity: Any) -> Row:
+    """Position and velocity columns."""
+    return {
+        **{f'{axis}_m': getattr(position, axis) for axis in 'xyz'},
+        **{f'v{axis}_m_s': getattr(velocity, axis) for axis in 'xyz'},
+    }
+
+
+def task(request: Any, slot: int) -> Row:
+    """A row of `tasks` from a TaskRequest."""
+    return {
+        'task_id': request.task_id,
+        'device_id': request.device_id,
+        'slot': slot,
+        'created_s': request.created_s,
+        'deadline_s': request.deadline_s,
+        'accuracy_required': request.accuracy,
+        'answer_bit': request.answer_bit,
+        'prompt': request.prompt,
+    }
+
+
+_RENAMED = {'status', 'ended_s'}
+_PLAIN = [
+    name
+    for name in TABLES['outcomes']
+    if name not in _RENAMED and not name.startswith(('timing_', 'energy_'))
+]
+
+
+def outcome(message: Any) -> Row:
+    """A row of `outcomes` from a TaskOutcome."""
+    statuses = tuple(status.name.lower() for status in Status)
+    return {
+        **{name: getattr(message, name) for name in _PLAIN},
+        'status': name_of(statuses, message.status),
+        **{f'timing_{name}': getattr(message.timing, name) for name in TIMING},
+        **{f'energy_{name}': getattr(message.energy, name) for name in ENERGY},
+        'ended_s': seconds(message.header.stamp),
+    }
+
+
+def slot(message: Any) -> Row:
+    """A row of `slots` from a SlotOutcome."""
+    return {
+        **{name: getattr(message, name) for name in TABLES['slots'] if name != 'servers_lost'},
+        'servers_lost': ' '.join(str(server) for server in message.servers_lost),
+    }
+
+
+def devices(message: Any) -> list[Row]:
+    """Rows of `devices` from a DeviceReport."""
+    return [
+        {
+            'slot': message.slot,
+            'time_s': seconds(message.header.stamp),
+            'device_id': device,
+            **motion(position, velocity),
+        }
+        for device, position, velocity in zip(
+            message.device_id, message.position, message.velocity, strict=True
+        )
+    ]
+
+
+_OF_BATCH = ('slot', 'controller', 'fallback', 'repair')
+
+
+def assignments(message: Any) -> list[Row]:
+    """Rows of `assignments` from an AssignmentBatch."""
+    own = [name for name in TABLES['assignments'] if name not in ('time_s', *_OF_BATCH)]
+    return [
+        {
+            'time_s': seconds(message.header.stamp),
+            **{name: getattr(message, name) for name in _OF_BATCH},
+            **{name: getattr(item, name) for name in own},
+        }
+        for item in message.assignments
+    ]
+
+
+def passes(message: Any) -> list[Row]:
+    """Rows of `passes` from VisibilityWindows."""
+    own = [name for name in TABLES['passes'] if name != 'minimum_elevation_rad']
+    return [
+        {
+            **{name: getattr(window, name) for name in own},
+            'minimum_elevation_rad': message.minimum_elevation_rad,
+        }
+        for window in message.windows
+    ]

@@ -1,0 +1,144 @@
+"""The tables of a run: which columns each has, and how rows are written.
+
+Names carry units. A row is in the file as soon as it is known, so that a killed recorder loses
+at most the line it was writing.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+TIMING = ('decision_s', 'front_s', 'upload_s', 'wait_s', 'back_s', 'download_s')
+"""Fields of sec_offload/msg/TaskTiming, in the order in which a task goes through them."""
+
+ENERGY = ('front_j', 'upload_j', 'back_j', 'download_j')
+"""Fields of sec_offload/msg/TaskEnergy."""
+
+Columns = Mapping[str, type]
+"""Column names of a table with the type of their values; an empty cell means "none"."""
+
+
+_TYPES: dict[str, type] = {'f': float, 'i': int, 'b': bool, 's': str}
+
+
+def _columns(*spec: str) -> Columns:
+    """Columns from texts like `f: x_m y_m`: a type and the names that have it."""
+    return MappingProxyType(
+        {
+            name: _TYPES[kind]
+            for kind, names in (text.split(':') for text in spec)
+            for name in names.split()
+        }
+    )
+
+
+_MOTION = 'x_m y_m z_m vx_m_s vy_m_s vz_m_s'
+_COSTS = ' '.join([f'timing_{name}' for name in TIMING] + [f'energy_{name}' for name in ENERGY])
+
+TABLES: Mapping[str, Columns] = MappingProxyType(
+    {
+        # every task that devices created
+        'tasks': _columns(
+            'i: task_id device_id slot',
+            'f: created_s deadline_s accuracy_required answer_bit',
+            's: prompt',
+        ),
+        # how each task ended
+        'outcomes': _columns(
+            'i: task_id device_id slot',
+            's: status reason controller',
+            'i: server',
+            's: server_name model_id',
+            'i: split attempts',
+            'f: power_w accuracy_required accuracy',
+            's: answer truth',
+            'f: confidence created_s deadline_s latency_s observed_s',
+            'f: front_inference_s back_inference_s',
+            f'f: {_COSTS} ended_s',
+        ),
+        # the balance of each slot; servers_lost holds numbers separated by spaces
+        'slots': _columns(
+            'i: slot',
+            'f: start_s',
+            's: controller',
+            'b: fallback',
+            'f: decide_s',
+            'i: tasks_new tasks_decided decisions_repaired decisions_rejected tasks_open',
+            's: servers_lost',
+            'f: real_time_factor',
+        ),
+        # the flight of each UAV, ten times a second; energy_left_j is empty without battery
+        'uavs': _columns(
+            'f: time_s',
+            's: name',
+            f'f: {_MOTION} setpoint_x_m setpoint_y_m setpoint_z_m tracking_error_m',
+            'f: energy_used_j energy_left_j',
+        ),
+        # where each device was at the start of each slot
+        'devices': _columns('i: slot', 'f: time_s', 'i: device_id', f'f: {_MOTION}'),
+        # every order that a device got; a task that was sent again has several
+        'assignments': _columns(
+            'f: time_s',
+            'i: slot',
+            's: controller',
+            'b: fallback repair',
+            'i: task_id device_id attempt server',
+            's: model_id',
+            'i: split',
+            'f: power_w compute_share assigned_s',
+        ),
+        # when satellites are above the elevation mask; announced anew from time to time, so that
+        # one pass may have several rows, cut off at different ends
+        'passes': _columns(
+            'i: satellite', 's: name', 'f: rise_s set_s peak_elevation_rad minimum_elevation_rad'
+        ),
+        # what happened besides: run_state, server_lost, fallback, repair, failure
+        'events': _columns('f: time_s', 'i: slot', 's: kind name detail'),
+    }
+)
+"""Every table of a run, by name; the file is `<name>.csv`."""
+
+
+class CsvTable:
+    """A table that is being written, row by row."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """Create `<name>.csv` with its header line.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        self._file = (folder / f'{name}.csv').open('w', encoding='utf-8', newline='')
+        self._writer = csv.DictWriter(self._file, list(TABLES[name]), lineterminator='\n')
+        self._writer.writeheader()
+        self._file.flush()
+
+    def add(self, *rows: Mapping[str, Any]) -> None:
+        """Write rows, and let them reach the operating system at once.
+
+        Raises:
+            OSError: e.g. the disk is full.
+            ValueError: a row with a column that the table does not have.
+        """
+        for row in rows:
+            self._writer.writerow({name: _cell(value) for name, value in row.items()})
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float):
+        return f'{value:.9g}'
+    if isinstance(value, str):
+        # One row is one line, or a reader could not tell a truncated file from a whole one.
+        return ' '.join(value.splitlines())
+    return value
