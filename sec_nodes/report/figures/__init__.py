@@ -1,0 +1,69 @@
+"""The figures of a report. Each draws on axes that it is given and returns its caption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from sec_nodes.report.figures.costs import draw_energy
+from sec_nodes.report.figures.flight import draw_tracking
+from sec_nodes.report.figures.orbit import draw_passes
+from sec_nodes.report.figures.slots import draw_outcomes
+from sec_nodes.report.figures.space import draw_map
+from sec_nodes.report.figures.times import draw_latency, draw_timeline
+from sec_nodes.report.load import Run
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One figure of the report."""
+
+    title: str
+    draw: Callable[[Axes, Run], str]
+    size_in: tuple[float, float]
+
+
+PLOTS = (
+    Plot('Map', draw_map, (6.6, 6.4)),
+    Plot('Latency by server', draw_latency, (6.6, 3.4)),
+    Plot('Energy of a task', draw_energy, (6.6, 2.2)),
+    Plot('Tracking error', draw_tracking, (6.6, 2.8)),
+    Plot('Timeline of single tasks', draw_timeline, (6.6, 4.0)),
+    Plot('Tasks over slots', draw_outcomes, (6.6, 2.8)),
+    Plot('Satellite passes', draw_passes, (6.6, 2.4)),
+)
+"""Figures in the order of the report."""
+
+
+def single(plot: Plot, run: Run) -> tuple[Figure, str]:
+    """A figure by itself, and its caption."""
+    figure = Figure(figsize=plot.size_in, layout='constrained')
+    FigureCanvasAgg(figure)
+    return figure, plot.draw(figure.add_subplot(), run)
+
+
+def overview(run: Run) -> Figure:
+    """Everything important on one page."""
+    figure = Figure(figsize=(13.2, 11.2), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(4, 2, width_ratios=(1.0, 1.06), height_ratios=(1, 0.72, 1, 0.62))
+    places = (
+        (draw_map, grid[0:2, 0]),
+        (draw_latency, grid[0, 1]),
+        (draw_energy, grid[1, 1]),
+        (draw_outcomes, grid[2, 0]),
+        (draw_timeline, grid[2, 1]),
+        (draw_tracking, grid[3, 0]),
+        (draw_passes, grid[3, 1]),
+    )
+    titles = {plot.draw: plot.title for plot in PLOTS}
+    for letter, (draw, place) in zip('abcdefg', places, strict=True):
+        ax = figure.add_subplot(place)
+        draw(ax, run)
+        ax.set_title(f'{letter}   {titles[draw]}', pad=22 if ax.get_legend() else 8)
+    return figure
