@@ -167,6 +167,6 @@ def _check_cover(fleet: FleetSettings, counts: dict[str, int]) -> None:
                     f'change the ids of its {node} processes, or {node} count of the scenario'
                 )
     for node in (COORDINATOR, 'channel', 'controller', RECORDER):
-        number = sum(process.node == node for process in fleet.processes)
-        if number > 1 or (node == COORDINATOR and not number):
-            raise ConfigError(f'fleet {fleet.name!r}: it has {number} {node}s; there must be one')
+        present = sum(process.node == node for process in fleet.processes)
+        if present > 1 or (node == COORDINATOR and not present):
+            raise ConfigError(f'fleet {fleet.name!r}: it has {present} {node}s; there must be one')

@@ -1,0 +1,77 @@
+"""Stand-ins for ROS messages: the scoreboard only reads attributes."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace as Message
+
+
+def point(x: float, y: float, z: float = 0.0) -> Message:
+    return Message(x=x, y=y, z=z)
+
+
+def run_state(state: int = 1, **changes) -> Message:
+    values = {
+        'state': state, 'detail': '', 'run': 'try', 'scenario': 'survey', 'slot': 0, 'slots': 20,
+        'speed': 1.0, 'tasks_created': 0, 'tasks_ended': 0,
+    }  # fmt: skip
+    return Message(**{**values, **changes})
+
+
+def slot_start(slot: int) -> Message:
+    return Message(slot=slot, start_s=float(slot), slot_s=1.0)
+
+
+def device_report(slot: int, tasks: int = 0) -> Message:
+    return Message(
+        slot=slot, device_id=[0, 1], position=[point(100, 100), point(400, 300)],
+        tasks=[Message()] * tasks,
+    )  # fmt: skip
+
+
+def server(name: str, uav: bool, position: Message, **changes) -> Message:
+    values = {
+        'name': name, 'kind': 0 if uav else 1, 'position': position, 'tracking_error_m': 0.05,
+        'has_battery': uav, 'energy_left_j': 400e3, 'backlog_s': 0.0, 'alive': True,
+    }  # fmt: skip
+    return Message(**{**values, **changes})
+
+
+def server_report() -> Message:
+    return Message(
+        servers=[
+            server('uav_0', True, point(250, 250, 50)),
+            server('satellite_0', False, point(1e5, 2e5, 5e5)),
+        ]
+    )
+
+
+def assignments(*servers: int, repair: bool = False) -> Message:
+    given = [Message(device_id=device, server=number) for device, number in enumerate(servers)]
+    return Message(assignments=given, repair=repair)
+
+
+def slot_outcome(slot: int, **changes) -> Message:
+    values = {
+        'slot': slot, 'start_s': float(slot), 'controller': 'greedy', 'fallback': False,
+        'decide_s': 0.004, 'decisions_repaired': 0, 'decisions_rejected': 0, 'servers_lost': [],
+        'real_time_factor': 0.99,
+    }  # fmt: skip
+    return Message(**{**values, **changes})
+
+
+def task_outcome(status: int = 0, server: str = 'uav_0', **changes) -> Message:
+    values = {
+        'status': status, 'server_name': server, 'latency_s': 0.5, 'deadline_s': 0.8,
+        'answer': 'raft', 'truth': 'raft', 'reason': '',
+        'energy': Message(front_j=1.0, upload_j=2.0, back_j=3.0, download_j=4.0),
+    }  # fmt: skip
+    return Message(**{**values, **changes})
+
+
+def visibility(*windows: tuple[str, float, float]) -> Message:
+    return Message(
+        windows=[
+            Message(name=name, rise_s=rise_s, set_s=set_s, peak_elevation_rad=0.5)
+            for name, rise_s, set_s in windows
+        ]
+    )

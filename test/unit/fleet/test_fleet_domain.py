@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from sec_nodes.config import ConfigError
+from sec_nodes.fleet.domain import (
+    DomainBusyError,
+    DomainLock,
+    busy,
+    domain_id,
+    keep_local,
+    limit_threads,
+)
+
+
+@pytest.fixture(autouse=True)
+def own_lock_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+
+
+def test_domain_belongs_to_one_run():
+    with DomainLock(7, Path('results/first')):
+        with (
+            pytest.raises(DomainBusyError, match=rf'domain 7 .*pid {os.getpid()}, results/first'),
+            DomainLock(7, Path('results/second')),
+        ):
+            pass
+        with DomainLock(8, Path('results/second')):
+            pass
+    with DomainLock(7, Path('results/third')):
+        pass
+
+
+def test_the_remedy_is_a_free_number():
+    assert 'ROS_DOMAIN_ID=1' in str(busy(0, 'pid 1'))
+    assert 'ROS_DOMAIN_ID=1' in str(busy(200, 'pid 1'))
+
+
+def test_domain_id():
+    assert domain_id({}) == 0
+    assert domain_id({'ROS_DOMAIN_ID': '42'}) == 42
+    for text in ('-1', '233', 'x'):
+        with pytest.raises(ConfigError, match='ROS_DOMAIN_ID'):
+            domain_id({'ROS_DOMAIN_ID': text})
+
+
+def test_discovery_stays_on_this_machine():
+    kilted: dict[str, str] = {}
+    keep_local(kilted, [])
+    assert kilted == {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    humble = {'ROS_DISTRO': 'humble'}
+    keep_local(humble, [])
+    assert humble['ROS_LOCALHOST_ONLY'] == '1'
+
+
+def test_discovery_is_left_alone_for_other_hosts_and_by_wish():
+    environment: dict[str, str] = {}
+    keep_local(environment, ['board'])
+    assert environment == {}
+    environment = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}
+    keep_local(environment, [])
+    assert environment == {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}
+
+
+def test_threads_are_limited_unless_the_user_has_said():
+    environment = {'OMP_NUM_THREADS': '4'}
+    limit_threads(environment)
+    assert environment == {'OMP_NUM_THREADS': '4', 'OPENBLAS_NUM_THREADS': '1'}

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+
+import fleet_messages as make
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from sec_nodes.fleet.live import bar, clock, plain_line, render
+from sec_nodes.fleet.scoreboard import Scoreboard
+from sec_nodes.fleet.snapshot import ServerView, Snapshot
+from sec_nodes.fleet.view import LiveView, PlainView
+
+
+def scoreboard(**changes) -> Scoreboard:
+    servers = {0: 'uav_0', 1: 'satellite_0'}
+    return Scoreboard((500.0, 500.0), 500e3, servers, slots=20, run='try', **changes)
+
+
+@pytest.fixture
+def snapshot() -> Snapshot:
+    board = scoreboard()
+    board.on_run_state(make.run_state())
+    board.on_slot_start(make.slot_start(3))
+    board.on_device_report(make.device_report(3, tasks=6))
+    board.on_server_report(make.server_report())
+    board.on_visibility(make.visibility(('satellite_0', 0.0, 195.0), ('satellite_3', 63.0, 90.0)))
+    board.on_assignments(make.assignments(0, 1))
+    for status, server, changes in (
+        (0, 'uav_0', {}),
+        (0, 'local', {'latency_s': 0.1}),
+        (1, 'satellite_0', {'latency_s': 0.9, 'answer': 'ship'}),
+        (2, 'uav_0', {'reason': 'server lost', 'answer': ''}),
+        (3, '', {'reason': 'no server', 'answer': ''}),
+    ):
+        board.on_task_outcome(make.task_outcome(status, server, **changes))
+    board.on_slot_outcome(make.slot_outcome(3, decisions_repaired=2))
+    return board.snapshot()
+
+
+def drawn(snapshot: Snapshot, width: int = 100, height: int = 30) -> str:
+    console = Console(width=width, height=height, file=io.StringIO(), record=True)
+    console.print(render(snapshot, width, height), height=height)
+    return console.export_text()
+
+
+def test_scoreboard_adds_up(snapshot):
+    assert snapshot.ended == {'done': 2, 'late': 1, 'failed': 1, 'rejected': 1}
+    assert (snapshot.created, snapshot.n_ended, snapshot.n_open) == (6, 5, 1)
+    assert snapshot.served['uav_0'] == {'done': 1, 'failed': 1}
+    assert snapshot.energy_j == {'front': 5.0, 'upload': 10.0, 'back': 15.0, 'download': 20.0}
+    assert (snapshot.right, snapshot.judged) == (2, 3)
+    assert snapshot.latency_p50_s == pytest.approx(0.5)
+    assert snapshot.links == {0: 'uav_0', 1: 'satellite_0'}
+    assert snapshot.servers['uav_0'].energy_left == pytest.approx(0.8)
+
+
+def test_everything_a_user_looks_for_is_drawn(snapshot):
+    text = drawn(snapshot)
+    for part in (
+        'slot 4/20', 'running', 'greedy', 'x0.99', '6 tasks, 1 open', 'done 2', 'late 1',
+        'failed 1', 'rejected 1', 'local', 'uav_0', 'satellite_0', 'not sent', 'p50 0.50 s', 'p95 0.86 s',
+        '50 J', 'up 20%', '67 % right', '40 % in time', '2 repaired', '▲0', '•', '±0.05 m', '80 %',
+        '★ satellite_0 up for 3:12', '☆ satellite_3 in 1:00', '✓ raft', '✗ raft → ship',
+        'failed: server lost', 'decisions repaired: 2',
+    ):  # fmt: skip
+        assert part in text, part
+
+
+@pytest.mark.parametrize(('width', 'height'), [(100, 30), (80, 24), (200, 60), (60, 16), (20, 8)])
+def test_view_fits_the_terminal(snapshot, width, height):
+    lines = drawn(snapshot, width, height).splitlines()
+    assert len(lines) <= height
+    assert max(map(cell_len, lines)) <= width
+
+
+def test_an_empty_snapshot_can_be_drawn():
+    assert 'waiting' in drawn(Snapshot())
+
+
+def test_many_servers_leave_room_for_figures(snapshot):
+    servers = {f'uav_{i}': ServerView(f'uav_{i}', True, (i, i, 50)) for i in range(16)}
+    text = drawn(dataclasses.replace(snapshot, servers=servers), 80, 24)
+    assert 'and 1' in text
+    assert 'checks' in text
+
+
+def test_uavs_outside_the_area_are_drawn_on_its_edge(snapshot):
+    far = {'uav_0': ServerView('uav_0', True, (9e9, -9e9, 50))}
+    assert '▲0' in drawn(dataclasses.replace(snapshot, servers=far))
+
+
+def test_loss_and_fallback_are_events():
+    board = scoreboard()
+    events: list[str] = []
+    board = scoreboard(on_event=events.append)
+    board.on_server_report(make.server_report())
+    board.on_slot_start(make.slot_start(4))
+    board.on_slot_outcome(make.slot_outcome(4, servers_lost=[0], fallback=True))
+    board.on_assignments(make.assignments(1, 1, repair=True))
+    board.on_slot_outcome(make.slot_outcome(5))
+    assert events == [
+        'slot 4: no decision in time: the fallback decides',
+        'slot 4: uav_0 is lost',
+        'slot 4: 2 tasks sent elsewhere',
+        'slot 4: greedy decides again',
+    ]
+    assert not board.snapshot().servers['uav_0'].alive
+
+
+def test_heartbeats_create_no_tasks():
+    board = scoreboard()
+    board.on_device_report(make.device_report(0, tasks=2))
+    board.on_device_report(make.device_report(-1, tasks=0))
+    assert board.snapshot().created == 2
+
+
+def test_plain_line(snapshot):
+    line = plain_line(snapshot)
+    assert '\n' not in line
+    assert 'slot    4/20' in line
+    assert 'devices 1, uavs 1, satellites 1' in line
+    assert '(fallback)' in plain_line(dataclasses.replace(snapshot, fallback=True))
+
+
+def test_plain_view_prints_slots_events_and_waiting_once():
+    output = io.StringIO()
+    view = PlainView(Console(file=output, width=20))
+    waiting = Snapshot(detail='uavs')
+    view.update(waiting)
+    view.update(waiting)
+    view.event('[bold] is no markup')
+    view.slot(Snapshot(slots=2))
+    lines = output.getvalue().splitlines()
+    assert lines[:2] == ['waiting for uavs', '[bold] is no markup']
+    assert len(lines) == 3
+
+
+def test_live_view_gives_the_terminal_back():
+    console = Console(file=io.StringIO(), width=100, height=30, force_terminal=True)
+    view = LiveView(console)
+    view.open()
+    view.update(Snapshot())
+    view.close()
+    assert '\x1b[?1049l' in console.file.getvalue(), 'leaves the alternate screen'
+    assert '\x1b[?25h' in console.file.getvalue(), 'shows the cursor again'
+
+
+def test_bar_and_clock():
+    assert bar([(1, 'a'), (1, 'b')], 4).plain == '████'
+    assert bar([(1, 'a')], 4, total=4).plain == '█░░░'
+    assert bar([], 3).plain == '░░░'
+    assert clock(75.4) == '1:15'
+    assert clock(3700) == '1:01:40'

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sec_nodes.config import ConfigError
+from sec_nodes.fleet import plan as planning
+from sec_nodes.fleet.plan import Request, make_plan, parse_failures, write_plan
+from sec_nodes.scenarios.registry import read_settings
+
+
+@pytest.fixture(autouse=True)
+def without_models(monkeypatch):
+    monkeypatch.setattr(planning, 'check_models_and_controller', lambda fleet, scenario: None)
+
+
+def plan_of(tmp_path: Path, **changes) -> planning.Plan:
+    return make_plan(Request('laptop', results=tmp_path, **changes))
+
+
+def test_request_overrides_fleet_and_scenario(tmp_path):
+    plan = plan_of(tmp_path, slots=7, speed=0.0, settings=['devices.count=4', 'codec=u8'], run='x')
+    assert (plan.fleet.slots, plan.fleet.speed, plan.fleet.seed) == (7, 0.0, 1)
+    assert (plan.scenario.devices.count, plan.scenario.codec) == (4, 'u8')
+    assert plan.files.folder == tmp_path / 'x'
+    assert not plan.files.folder.exists()
+
+
+def test_what_is_written_is_what_nodes_read(tmp_path):
+    plan = plan_of(tmp_path, settings=['devices.count=4'], run='x')
+    write_plan(plan)
+    assert read_settings(str(plan.files.scenario)) == plan.scenario
+    params = yaml.safe_load(plan.files.params('coordinator').read_text())
+    assert params['/**']['ros__parameters']['scenario'] == str(plan.files.scenario)
+
+
+def test_runs_do_not_overwrite_each_other(tmp_path):
+    first, second = plan_of(tmp_path), plan_of(tmp_path, run='x')
+    assert first.files.run.startswith('survey-greedy-')
+    write_plan(second)
+    with pytest.raises(ConfigError, match=r"run = 'x': .* exists already; choose another"):
+        plan_of(tmp_path, run='x')
+
+
+def test_results_must_be_writable(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ConfigError, match=r'results = .* cannot be written'):
+        plan_of(tmp_path / 'file')
+
+
+def test_images_must_hold_pictures(tmp_path):
+    with pytest.raises(ConfigError, match=r'images = .*no such folder'):
+        plan_of(tmp_path, images=tmp_path / 'none')
+    with pytest.raises(ConfigError, match=r'images = .*no picture in it'):
+        plan_of(tmp_path, images=tmp_path)
+    (tmp_path / 'a.PNG').write_bytes(b'')
+    plan = plan_of(tmp_path, images=tmp_path)
+    (device,) = [spec for spec in plan.processes if spec.node == 'device']
+    assert device.params['images'] == str(tmp_path)
+
+
+def test_tle_file_is_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r'satellites.tle_file = x.tle: no such file'):
+        plan_of(tmp_path, settings=['satellites.tle_file=x.tle'])
+    Path('x.tle').write_text('')
+    plan = plan_of(tmp_path, settings=['satellites.tle_file=x.tle'])
+    assert plan.scenario.satellites.tle_file == tmp_path / 'x.tle'
+
+
+def test_failures(survey):
+    failures = parse_failures(['satellite_1@9', 'uav_1@3'], survey, slots=10, seed=0)
+    assert [(f.name, f.server_id, f.slot) for f in failures] == [
+        ('uav_1', 1, 3),
+        ('satellite_1', 4, 9),
+    ]
+    spread = parse_failures(['2'], survey, slots=30, seed=2)
+    assert [(f.name, f.slot) for f in spread] == [('uav_2', 10), ('uav_0', 20)]
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('uav_7@3', 'unknown server; did you mean'),
+        ('uav_1@10', 'the run ends with slot 9'),
+        ('uav_1', 'give SERVER@SLOT'),
+        ('4', 'only 3 UAVs'),
+    ],
+)
+def test_bad_failures(survey, text, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_failures([text], survey, slots=10, seed=0)
