@@ -76,7 +76,9 @@ def _parse(path: Path) -> tuple[dict[str, Any], yaml.Node | None]:
     try:
         text = path.read_text(encoding='utf-8')
     except OSError as error:
-        raise ConfigError(f'{path}: cannot be read ({error.strerror}); give an existing file') from None
+        raise ConfigError(
+            f'{path}: cannot be read ({error.strerror}); give an existing file'
+        ) from None
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         tree = yaml.safe_load(text)
@@ -129,7 +131,11 @@ def _line(node: yaml.Node | None, loc: tuple[Any, ...]) -> int:
                 break
             key, node = pairs[str(part)]
             line = key.start_mark.line
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        elif (
+            isinstance(node, yaml.SequenceNode)
+            and isinstance(part, int)
+            and part < len(node.value)
+        ):
             node = node.value[part]
             line = node.start_mark.line
         else:

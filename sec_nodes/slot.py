@@ -18,11 +18,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
@@ -157,7 +158,7 @@ class LinkTable:
     noise_w: FloatArray
     """(S,) noise power at the receiver [W]."""
     receiver: IntArray
-    """(S,) identity of the radio receiver; servers with one number share it and its interference."""
+    """(S,) identity of the radio receiver; servers may share one, and its interference."""
     hops: IntArray
     """(S,) inter-satellite links between receiver and server."""
     isl_m: FloatArray

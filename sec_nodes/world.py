@@ -37,9 +37,7 @@ def build_world(settings: SurveySettings, threads: int = 1) -> World:
     Raises:
         ModelError: a model is unknown, missing or damaged.
     """
-    names = dict.fromkeys(
-        (settings.devices.model, settings.uavs.model, settings.satellites.model)
-    )
+    names = dict.fromkeys((settings.devices.model, settings.uavs.model, settings.satellites.model))
     models = {name: SplitModel.load(name, threads=threads) for name in names}
     return World(Survey(settings, tabulate(list(models.values()), settings.codec)), models)
 

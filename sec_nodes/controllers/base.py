@@ -136,8 +136,7 @@ def _imported(name: str) -> type[Controller]:
         found = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ControllerError(
-            f'controller {name!r} cannot be imported ({error}); '
-            'its module must be on PYTHONPATH'
+            f'controller {name!r} cannot be imported ({error}); its module must be on PYTHONPATH'
         ) from None
     if not (isinstance(found, type) and issubclass(found, Controller)):
         raise ControllerError(f'{name!r} is no subclass of sec_nodes.controllers.base.Controller')

@@ -6,11 +6,19 @@ import numpy as np
 
 from sec_nodes.controllers.base import Controller, decision, own_cut, register
 from sec_nodes.controllers.placement import towards_devices
-from sec_nodes.slot import DECLINED, LOCAL, BoolArray, FloatArray, IntArray, SlotDecision, SlotState
+from sec_nodes.slot import (
+    DECLINED,
+    LOCAL,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    SlotDecision,
+    SlotState,
+)
 
 
 def best_admissible(score: FloatArray, admissible: BoolArray) -> IntArray:
-    """(K,) the admissible server with the highest score, the device if there is none, or `DECLINED`.
+    """(K,) the admissible server with the highest score, else the device, else `DECLINED`.
 
     Args:
         score: (K, S) how good each server is.
@@ -90,7 +98,7 @@ class Random(Controller):
 
 
 def _full_offload(controller: Controller, state: SlotState, score: FloatArray) -> SlotDecision:
-    """Raw pictures at full power to the server with the highest score; the next one is the backup."""
+    """Raw pictures at full power to the highest score; the next one is the backup."""
     admissible = controller.scenario.admissible(state)
     server = best_admissible(score, admissible)
     others = admissible.copy()

@@ -7,9 +7,9 @@ either ends or is pending again. News of an earlier try, or of a task that has e
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from sec_nodes.slot import LOCAL, Status
+from sec_nodes.slot import Status
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,6 @@ class Entry:
     last_try: Try | None = None
     in_flight: bool = False
     last_reason: str = ''
-    news_at: float = field(default=0.0)
 
 
 class Ledger:
@@ -219,11 +218,3 @@ class Ledger:
             decided_s = entry.last_try.assigned_s - entry.task.created_s
             answer = replace(answer, timing=replace(answer.timing, decision_s=decided_s))
         return Outcome(entry.task, status, reason, entry.attempts, entry.last_try, answer)
-
-
-def usable_backup(entry: Entry, alive: list[bool]) -> bool:
-    """Whether the backup of a lost try is a living server that has not just failed."""
-    last = entry.last_try
-    if last is None or last.backup == LOCAL or last.backup == last.server:
-        return False
-    return 0 <= last.backup < len(alive) and alive[last.backup]

@@ -61,7 +61,9 @@ def link_table(
     distance_m = np.linalg.norm(offset_m, axis=2)
     gain = np.zeros_like(distance_m)
     gain[:, is_uav] = _uav_gain(settings, seed, slot, device_id, distance_m, servers, is_uav)
-    gain[:, ~is_uav] = _satellite_gain(settings, seed, slot, device_id, distance_m, servers, ~is_uav)
+    gain[:, ~is_uav] = _satellite_gain(
+        settings, seed, slot, device_id, distance_m, servers, ~is_uav
+    )
     bandwidth_hz = np.where(is_uav, radio.uav_bandwidth_hz, radio.satellite_bandwidth_hz)
     noise_w = channel.thermal_noise_w(bandwidth_hz, radio.noise_figure_db)
     full_power_w = settings.devices.transmit_power_w[1]
@@ -69,7 +71,7 @@ def link_table(
     reachable = np.where(is_uav, horizontal_m <= settings.uavs.coverage_m + 1e-9, servers.in_view)
     received_w = gain * servers.transmit_power_w
     others_w = np.where(is_uav, (received_w * is_uav).sum(axis=1, keepdims=True) - received_w, 0.0)
-    # eq. (9): the other UAVs radiate at the same time; eq. (11): satellites do not disturb each other
+    # eq. (9): the other UAVs radiate too; eq. (11): satellites do not disturb each other
     down_sinr = received_w / (np.maximum(others_w, 0.0) + noise_w)
     return LinkTable(
         gain=gain,

@@ -123,7 +123,7 @@ class SatelliteNetwork:
         windows = self.windows
         order = np.lexsort((-windows.set_s, windows.rise_s > 0))
         first = [int(row) for row in order[: self._count]]
-        spare = [satellite for satellite in range(len(self.constellation))]
+        spare = list(range(len(self.constellation)))
         history: list[list[tuple[float, int]]] = []
         until: list[float] = []
         busy: set[int] = set()
@@ -191,7 +191,9 @@ class SatelliteNetwork:
         if self.constellation.is_walker:
             return grid_links(self.constellation)
         neighbours = min(TLE_NEIGHBOURS, len(self.constellation) - 1)
-        return nearest_links(ecef_m, neighbours) if neighbours else np.empty((0, 2), dtype=np.int64)
+        return (
+            nearest_links(ecef_m, neighbours) if neighbours else np.empty((0, 2), dtype=np.int64)
+        )
 
 
 def _constellation(settings: SurveySettings) -> Constellation:

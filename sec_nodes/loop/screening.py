@@ -82,7 +82,7 @@ def _sound_goals(
     goal_m = decision.uav_goal_m
     if goal_m.shape != here_m.shape:
         return replace(decision, uav_goal_m=here_m.copy()), state.n_uavs
-    broken = ~np.isfinite(goal_m).all(axis=1)
+    broken = np.logical_not(np.all(np.isfinite(goal_m), axis=1))
     goal_m = np.where(broken[:, None], here_m, goal_m)
     east_m, north_m = scenario.settings.area_m
     low_m = np.array([0.0, 0.0, min(scenario.settings.uavs.altitude_m)])

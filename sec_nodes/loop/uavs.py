@@ -7,9 +7,12 @@ import math
 import numpy as np
 
 from sec_nodes.physics.energy import propulsion_power_w
-from sec_nodes.physics.motion import MotionLimits, MotionState, reference_along, track
+from sec_nodes.physics.motion import MotionLimits, MotionState, track
 from sec_nodes.scenarios.survey_settings import SurveySettings
 from sec_nodes.slot import FloatArray, IntArray
+
+SETPOINT_SHARE = 0.8
+"""Share of the limits that set-points use; the rest is the autopilot's reserve."""
 
 
 def start_positions(settings: SurveySettings) -> FloatArray:
@@ -30,8 +33,9 @@ def start_positions(settings: SurveySettings) -> FloatArray:
 class UavFleet:
     """UAVs of one process.
 
-    Between decisions each UAV follows a set-point that moves straight to its goal, so that it is
-    there at the end of the slot, or as early as the speed limit allows.
+    A set-point travels to each goal the way a UAV could: under the speed limit and with a part of
+    the acceleration, so that what the autopilot has in reserve makes up for disturbances. The
+    distance between the two is the tracking error.
 
     Args:
         settings: the scenario.
@@ -44,68 +48,53 @@ class UavFleet:
         self.step_s = step_s
         self.energy_used_j = np.zeros(len(ids))
         self.alive = np.ones(len(ids), dtype=bool)
-        self._limits = MotionLimits(
-            settings.uavs.speed_m_s, settings.uavs.acceleration_m_s2, settings.uavs.jerk_m_s3
+        uavs = settings.uavs
+        self._limits = MotionLimits(uavs.speed_m_s, uavs.acceleration_m_s2, uavs.jerk_m_s3)
+        self._calm_limits = MotionLimits(
+            SETPOINT_SHARE * uavs.speed_m_s,
+            SETPOINT_SHARE * uavs.acceleration_m_s2,
+            SETPOINT_SHARE * uavs.jerk_m_s3,
         )
         self._steps = 0
-        position_m = start_positions(settings)[self.ids]
-        self.motion = MotionState.at_rest(position_m)
-        self._from_m, self._goal_m = position_m.copy(), position_m.copy()
-        self._ordered_s = np.zeros(len(ids))
-        self._duration_s = np.full(len(ids), settings.slot_s)
+        self.goal_m = start_positions(settings)[self.ids]
+        self.motion = MotionState.at_rest(self.goal_m.copy())
+        self.setpoint = MotionState.at_rest(self.goal_m.copy())
 
     @property
     def time_s(self) -> float:
-        """Instant of `motion` [s; simulation time]."""
+        """Instant of `motion` and `setpoint` [s; simulation time]."""
         return self._steps * self.step_s
 
-    def order(self, row: int, goal_m: FloatArray, now_s: float, until_s: float) -> None:
-        """Give one UAV a new goal.
-
-        Args:
-            row: row of the UAV in this fleet.
-            goal_m: (3,) where it shall be [m; map].
-            now_s: when the order holds from [s].
-            until_s: when it shall be there [s].
-        """
-        here_m, _ = self.reference(now_s)
-        self._from_m[row], self._goal_m[row] = here_m[row], goal_m
-        self._ordered_s[row] = now_s
-        self._duration_s[row] = max(until_s - now_s, self.step_s)
-
-    def reference(self, time_s: float) -> tuple[FloatArray, FloatArray]:
-        """(M, 3) set-points and their velocities at an instant [m; m/s; map]."""
-        position_m, velocity_m_s = np.empty_like(self._from_m), np.empty_like(self._from_m)
-        elapsed_s = np.maximum(time_s - self._ordered_s, 0.0)
-        for duration_s in np.unique(self._duration_s):
-            rows = self._duration_s == duration_s
-            position_m[rows], velocity_m_s[rows] = reference_along(
-                self._from_m[rows],
-                self._goal_m[rows],
-                elapsed_s[rows],
-                float(duration_s),
-                self._limits.speed_m_s,
-            )
-        return position_m, velocity_m_s
-
+    @property
     def tracking_error_m(self) -> FloatArray:
-        """(M, 3) set-point minus position at `time_s` [m; map]."""
-        return self.reference(self.time_s)[0] - self.motion.position_m
+        """(M, 3) set-point minus position [m; map]."""
+        return self.setpoint.position_m - self.motion.position_m
 
     def step(self) -> None:
         """Fly one control period. Failed UAVs stand still and spend nothing."""
-        reference_m, velocity_m_s = self.reference(self.time_s)
-        moved = track(self.motion, reference_m, velocity_m_s, self._limits, self.step_s)
-        speed_m_s = np.linalg.norm(moved.velocity_m_s, axis=1)
-        self.energy_used_j += self.alive * propulsion_power_w(speed_m_s) * self.step_s
-        flying = self.alive[:, None]
-        self.motion = MotionState(
-            np.where(flying, moved.position_m, self.motion.position_m),
-            np.where(flying, moved.velocity_m_s, 0.0),
-            np.where(flying, moved.acceleration_m_s2, 0.0),
+        still = np.zeros_like(self.goal_m)
+        moved = track(
+            self.motion,
+            self.setpoint.position_m,
+            self.setpoint.velocity_m_s,
+            self._limits,
+            self.step_s,
         )
+        ahead = track(self.setpoint, self.goal_m, still, self._calm_limits, self.step_s)
+        self.motion = self._unless_failed(moved, self.motion)
+        self.setpoint = self._unless_failed(ahead, self.setpoint)
+        speed_m_s = np.linalg.norm(self.motion.velocity_m_s, axis=1)
+        self.energy_used_j += self.alive * propulsion_power_w(speed_m_s) * self.step_s
         self._steps += 1
 
     def due(self, time_s: float) -> bool:
         """Whether a step ends at or before an instant [s]."""
         return (self._steps + 1) * self.step_s <= time_s + 1e-9
+
+    def _unless_failed(self, after: MotionState, before: MotionState) -> MotionState:
+        flying = self.alive[:, None]
+        return MotionState(
+            np.where(flying, after.position_m, before.position_m),
+            np.where(flying, after.velocity_m_s, 0.0),
+            np.where(flying, after.acceleration_m_s2, 0.0),
+        )

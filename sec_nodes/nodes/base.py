@@ -1,4 +1,4 @@
-"""What all nodes have in common: parameters, guarded subscriptions, diagnostics, start and stop."""
+"""What all nodes have in common: parameters, guarded subscriptions, diagnostics, start, stop."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOG_PERIOD_S = 5.0
 ParametersT = TypeVar('ParametersT', bound='CommonParameters')
 
 
-class BadMessage(ValueError):
+class BadMessageError(ValueError):
     """A message that cannot be used; it is counted, logged and otherwise ignored."""
 
 
@@ -56,7 +56,7 @@ class SecNode(Node):
         super().__init__(name)
         self.counts: Counter[str] = Counter()
         self.done: Future = Future()
-        self.settings_of_run = read_parameters(self, kind)
+        self.settings_of_run: Any = read_parameters(self, kind)
         self._diagnostics = self.advertise(names.DIAGNOSTICS)
         self.create_wall_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics)
 
@@ -74,12 +74,12 @@ class SecNode(Node):
         return self.create_publisher(topic.type, topic.name, topic.qos)
 
     def listen(self, topic: names.Topic, callback: Callable[[Any], None]) -> Any:
-        """Subscribe to a topic of the graph; a `BadMessage` is counted and logged."""
+        """Subscribe to a topic of the graph; a `BadMessageError` is counted and logged."""
 
         def guarded(message: Any) -> None:
             try:
                 callback(message)
-            except BadMessage as error:
+            except BadMessageError as error:
                 self.complain(f'bad {topic.name}', str(error))
 
         return self.create_subscription(topic.type, topic.name, guarded, topic.qos)
@@ -107,7 +107,7 @@ class SecNode(Node):
             ConfigError: the scenario cannot be used.
             ModelError: a model cannot be used.
         """
-        return build_world(read_settings(self.settings_of_run.scenario))  # type: ignore[attr-defined]
+        return build_world(read_settings(self.settings_of_run.scenario))
 
     def close(self) -> None:
         """Release what is not ROS's; called once when the node ends."""
@@ -163,7 +163,7 @@ def parse_ids(text: str, count: int) -> list[int]:
 
 
 def run(make: Callable[[], SecNode], args: list[str] | None = None) -> None:
-    """Spin a node until it is told to stop. Ends the process with a clear message if it can't start.
+    """Spin a node until it is told to stop; say clearly what is wrong if it cannot start.
 
     Exit codes: 0 ended in order, 2 the configuration cannot be used, others as the node says.
     A signal ends the spinning only, so that a node can still publish while it closes.
@@ -173,12 +173,12 @@ def run(make: Callable[[], SecNode], args: list[str] | None = None) -> None:
         args: command line, for ROS.
     """
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    node = None
-    code = 0
+    node: SecNode | None = None
+    code: int = 0
     try:
-        node = make()
+        node = made = make()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: node.stop(0))
+            signal.signal(number, lambda *_: made.stop(0))
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin_until_future_complete(node.done)
@@ -190,7 +190,7 @@ def run(make: Callable[[], SecNode], args: list[str] | None = None) -> None:
     finally:
         if node is not None:
             node.close()
-            code = node.done.result() if node.done.done() else code
+            code = int(node.done.result() or 0) if node.done.done() else code
             node.destroy_node()
         rclpy.try_shutdown()
     sys.exit(code)

@@ -9,7 +9,7 @@ import numpy as np
 
 from sec_nodes.loop.links import link_table
 from sec_nodes.nodes import names
-from sec_nodes.nodes.base import BadMessage, CommonParameters, SecNode, run
+from sec_nodes.nodes.base import BadMessageError, CommonParameters, SecNode, run
 from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import array3, links_message, receivers_from
 from sec_nodes.nodes.timing import Releases, RunTime
@@ -111,7 +111,9 @@ class ChannelNode(SecNode):
         servers = receivers_from(request.servers)
         device_m = array3(request.device_position)
         if len(device_m) != len(request.device_id):
-            raise BadMessage(f'{len(device_m)} positions for {len(request.device_id)} devices')
+            raise BadMessageError(
+                f'{len(device_m)} positions for {len(request.device_id)} devices'
+            )
         links = link_table(
             self.world.settings,
             self.settings_of_run.seed,

@@ -1,4 +1,4 @@
-"""Messages to the project's own types and back. What cannot be used raises `BadMessage`."""
+"""Messages to the project's own types and back. What cannot be used raises `BadMessageError`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from geometry_msgs.msg import Point, Vector3
 from sec_nodes.inference.codec import TensorPacket
 from sec_nodes.loop.ledger import Answer, Energy, Outcome, Task, Timing
 from sec_nodes.loop.links import Receivers
-from sec_nodes.nodes.base import BadMessage
+from sec_nodes.nodes.base import BadMessageError
 from sec_nodes.slot import (
     DECLINED,
     LOCAL,
@@ -99,16 +99,23 @@ def links_from(message: msg.LinkTable) -> LinkTable:
     """A link table from its message.
 
     Raises:
-        BadMessage: the lengths of its arrays do not fit together.
+        BadMessageError: the lengths of its arrays do not fit together.
     """
     shape = (len(message.device_id), len(message.server_id))
     columns: dict[str, Any] = {}
     for name in LinkTable.__dataclass_fields__:
         values = np.asarray(getattr(message, name))
-        per_link = name in ('gain', 'rate_bit_s', 'downlink_rate_bit_s', 'delay_s', 'reachable', 'loss')
+        per_link = name in (
+            'gain',
+            'rate_bit_s',
+            'downlink_rate_bit_s',
+            'delay_s',
+            'reachable',
+            'loss',
+        )
         expected = shape if per_link else shape[1:]
         if values.size != np.prod(expected, dtype=int):
-            raise BadMessage(f'link table: {name} has {values.size} entries for {expected}')
+            raise BadMessageError(f'link table: {name} has {values.size} entries for {expected}')
         columns[name] = values.reshape(expected)
     for name in ('receiver', 'hops'):
         columns[name] = columns[name].astype(np.int64)
@@ -143,7 +150,7 @@ def models_from(profiles: Sequence[msg.ModelProfile]) -> ModelTable:
         for row, profile in enumerate(profiles):
             values = getattr(profile, name)
             if len(values) != n_cuts[row]:
-                raise BadMessage(f'profile of {profile.model_id}: {name} and cut_bit differ')
+                raise BadMessageError(f'profile of {profile.model_id}: {name} and cut_bit differ')
             table[row, : len(values)] = values
         return table
 
@@ -165,7 +172,7 @@ def state_from(message: msg.SlotState, device_model: str) -> SlotState:
         device_model: model that runs on devices.
 
     Raises:
-        BadMessage: its parts do not fit together.
+        BadMessageError: its parts do not fit together.
     """
     models = models_from(message.models)
     row_of_model = {name: row for row, name in enumerate(models.model_id)}
@@ -175,7 +182,7 @@ def state_from(message: msg.SlotState, device_model: str) -> SlotState:
         own_model = row_of_model[device_model]
         task_device = [row_of_device[task.device_id] for task in message.tasks]
     except KeyError as error:
-        raise BadMessage(f'slot state refers to {error}, which it does not list') from None
+        raise BadMessageError(f'slot state refers to {error}, which it does not list') from None
     n_devices = len(message.device_id)
     tasks = message.tasks
     servers = message.servers
@@ -267,7 +274,9 @@ def decision_from(message: msg.SlotDecision, state: SlotState) -> tuple[SlotDeci
         power_w[row], share[row] = entry.power_w, entry.compute_share
     local = (server == LOCAL) | (server == DECLINED)
     own_cut = state.models.n_cuts[state.devices.model[state.tasks.device]] - 1
-    goals = array3(message.uav_goal) if message.uav_goal else state.servers.position_m[: state.n_uavs]
+    goals = (
+        array3(message.uav_goal) if message.uav_goal else state.servers.position_m[: state.n_uavs]
+    )
     return (
         SlotDecision(
             server=server,
@@ -295,13 +304,19 @@ def answer_from(message: msg.TaskReport) -> Answer:
     """A device's answer from its report.
 
     Raises:
-        BadMessage: times or energies that are not finite.
+        BadMessageError: times or energies that are not finite.
     """
-    timing = Timing(**{name: getattr(message.timing, name) for name in Timing.__dataclass_fields__})
-    energy = Energy(**{name: getattr(message.energy, name) for name in Energy.__dataclass_fields__})
+    timing = Timing(
+        **{name: getattr(message.timing, name) for name in Timing.__dataclass_fields__}
+    )
+    energy = Energy(
+        **{name: getattr(message.energy, name) for name in Energy.__dataclass_fields__}
+    )
     numbers = [*vars(timing).values(), *vars(energy).values(), message.answered_s]
     if not np.all(np.isfinite(numbers)):
-        raise BadMessage(f'report on task {message.task_id} holds a time or energy without value')
+        raise BadMessageError(
+            f'report on task {message.task_id} holds a time or energy without value'
+        )
     return Answer(
         answer=message.answer,
         truth=message.truth,

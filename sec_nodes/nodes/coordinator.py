@@ -305,7 +305,9 @@ class CoordinatorNode(SecNode):
         self.outcome.decisions_repaired = int(np.count_nonzero(screened.repaired))
         self.outcome.decisions_rejected = int(np.count_nonzero(screened.rejected))
         for row in np.flatnonzero(screened.violation):
-            self.complain('decision broke a constraint', f'{controller}: {screened.reason(row)}')
+            self.complain(
+                'decision broke a constraint', f'{controller}: {screened.reason(int(row))}'
+            )
         if screened.goals_held:
             self.complain('goal outside the area', f'{screened.goals_held} from {controller}')
         self.send(batch)
@@ -362,7 +364,9 @@ class CoordinatorNode(SecNode):
     def on_device_report(self, report: msg.DeviceReport) -> None:
         """Devices live; perhaps they have new tasks."""
         at = time.monotonic()
-        moved = zip(report.device_id, report.position, report.velocity, report.backlog_s, strict=False)
+        moved = zip(
+            report.device_id, report.position, report.velocity, report.backlog_s, strict=False
+        )
         for device, *state in moved:
             if device in self.devices.expected:
                 self.devices.heard(device, state, report.slot, at)
@@ -442,7 +446,9 @@ class CoordinatorNode(SecNode):
         now_s = time.monotonic() - self.phase_at if self.lockstep else self.now_s()
         for entry in self.ledger.in_flight():
             sent_s = 0.0 if self.lockstep or entry.last_try is None else entry.last_try.assigned_s
-            patience_s = self.chosen.attempt_timeout_s + (not self.lockstep) * entry.task.deadline_s
+            patience_s = (
+                self.chosen.attempt_timeout_s + (not self.lockstep) * entry.task.deadline_s
+            )
             if self.phase is Phase.SERVING and now_s - sent_s > patience_s:
                 self.give_up(entry, 'no_news')
 

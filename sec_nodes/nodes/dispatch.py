@@ -69,7 +69,7 @@ class Dispatcher:
         """The state of the slot, with all tasks that wait for a decision.
 
         Raises:
-            BadMessage: the link table does not fit.
+            BadMessageError: the link table does not fit.
         """
         message = self._gathered
         message.time_s, message.slot_s, message.links = start_s, slot_s, table

@@ -48,7 +48,9 @@ def parameter(
 
 def default_of(item: Field[Any]) -> Any:
     """Default value of a field made by `parameter`."""
-    return item.default if item.default is not MISSING else item.default_factory()  # type: ignore[misc]
+    if item.default_factory is not MISSING:
+        return item.default_factory()
+    return item.default
 
 
 def check(name: str, value: Any, item: Field[Any]) -> None:

@@ -99,7 +99,7 @@ class ServerNode(SecNode):
     def advance(self, time_s: float) -> None:
         """Move the vehicles up to an instant of the run [s]."""
 
-    def on_goal(self, server_id: int, goal: object, slot: int) -> None:
+    def on_goal(self, server_id: int, goal: object) -> None:
         """A vehicle got a new goal."""
 
     def health(self) -> dict[str, object]:
@@ -160,7 +160,7 @@ class ServerNode(SecNode):
                     lane.intake.expect(key)
             for server_id, goal in zip(batch.uav_id, batch.uav_goal, strict=False):
                 if server_id in self.lanes:
-                    self.on_goal(server_id, goal, batch.slot)
+                    self.on_goal(server_id, goal)
             for lane in self.lanes.values():
                 lane.decision_slot = max(lane.decision_slot, batch.slot)
                 lane.intake.flush()
@@ -215,7 +215,9 @@ class ServerNode(SecNode):
         share = lane.shares.pop((payload.task_id, payload.attempt), 0.0)
         used = share or 1.0
         stage = self.world.scenario.back(
-            np.array(cut.back_flop), lane.flop_s * used, lane.compute_power_w * used
+            np.array(cut.back_flop),
+            np.array(lane.flop_s * used),
+            np.array(lane.compute_power_w * used),
         )
         service_s = float(stage.time_s)
         start_s = lane.queue.start_s(payload.ready_s, service_s, share)
@@ -305,5 +307,3 @@ def with_energy(state: msg.ServerState, used_j: float, battery_j: float | None) 
     state.has_battery = battery_j is not None
     state.energy_left_j = max(battery_j - used_j, 0.0) if battery_j is not None else 0.0
     return state
-
-

@@ -75,7 +75,7 @@ class UavNode(ServerNode):
 
     def describe(self, time_s: float) -> list[msg.ServerState]:
         """Where the UAVs are, and what their batteries hold."""
-        error_m = np.linalg.norm(self.fleet.tracking_error_m(), axis=1)
+        error_m = np.linalg.norm(self.fleet.tracking_error_m, axis=1)
         battery_j = self.world.settings.uavs.battery_j
         states = []
         for row, lane in enumerate(self.lanes.values()):
@@ -94,10 +94,9 @@ class UavNode(ServerNode):
             states.append(with_energy(state, used_j, battery_j))
         return states
 
-    def on_goal(self, server_id: int, goal: object, slot: int) -> None:
-        """Fly to a goal until the end of its slot."""
-        row, slot_s = self.row_of[server_id], self.world.settings.slot_s
-        self.fleet.order(row, array3([goal])[0], self.fleet.time_s, (slot + 1) * slot_s)
+    def on_goal(self, server_id: int, goal: object) -> None:
+        """Fly to a goal."""
+        self.fleet.goal_m[self.row_of[server_id]] = array3([goal])[0]
 
     def on_failure(self, failure: msg.Failure) -> None:
         """A crashed UAV stands still."""
@@ -128,7 +127,7 @@ class UavNode(ServerNode):
         speed = np.linalg.norm(motion.velocity_m_s[:, :2], axis=1)
         heading = np.arctan2(motion.velocity_m_s[:, 1], motion.velocity_m_s[:, 0])
         self.yaw_rad = np.where(speed > DIRECTION_SPEED_M_S, heading, self.yaw_rad)
-        setpoint_m = self.fleet.reference(self.fleet.time_s)[0]
+        setpoint_m, error_m = self.fleet.setpoint.position_m, self.fleet.tracking_error_m
         for row, lane in enumerate(self.lanes.values()):
             if not lane.alive:
                 continue
@@ -136,7 +135,7 @@ class UavNode(ServerNode):
             odometry.publish(self.odometry(row, lane.name, stamp))
             if calm:
                 setpoint.publish(_pose(stamp, setpoint_m[row], 0.0))
-                offset = Vector3Stamped(vector=vector3(setpoint_m[row] - motion.position_m[row]))
+                offset = Vector3Stamped(vector=vector3(error_m[row]))
                 offset.header.stamp, offset.header.frame_id = stamp, names.MAP_FRAME
                 error.publish(offset)
                 if self.steps % (10 * CALM_STRIDE) == 0:

@@ -16,9 +16,7 @@ def scenario_names() -> list[str]:
     return sorted(path.stem for path in (config_dir() / 'scenarios').glob('*.yaml'))
 
 
-def read_settings(
-    name_or_path: str, overrides: Mapping[str, Any] | None = None
-) -> SurveySettings:
+def read_settings(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> SurveySettings:
     """Settings of a scenario.
 
     Args:

@@ -132,7 +132,7 @@ class Survey:
             received_w, receiver, max(len(receivers), 1)
         )
         residual = channel.db_to_ratio(self.settings.radio.residual_interference_db)
-        sinr = received_w / (residual * interference_w + links.noise_w[server])
+        sinr = channel.sinr(received_w, interference_w, links.noise_w[server], float(residual))
         rate_bit_s = channel.shannon_rate_bit_s(links.bandwidth_hz[server], sinr)
         radio_s = channel.transmission_time_s(size_bit, rate_bit_s)
         return self._with_relay(links, device, server, size_bit, radio_s, power_w)
@@ -216,10 +216,7 @@ class Survey:
         accurate = state.models.accuracy[state.servers.model][None, :] >= tasks.accuracy[:, None]
         in_view = state.links.remaining_s[None, :] >= tasks.deadline_s[:, None]
         remote = (
-            state.servers.alive[None, :]
-            & state.links.reachable[tasks.device]
-            & in_view
-            & accurate
+            state.servers.alive[None, :] & state.links.reachable[tasks.device] & in_view & accurate
         )
         own = state.models.accuracy[state.devices.model[tasks.device]] >= tasks.accuracy
         return np.concatenate([remote, own[:, None]], axis=1)
@@ -274,7 +271,9 @@ class Survey:
         rate_bit_s = channel.shannon_rate_bit_s(links.bandwidth_hz[None, :, None], snr)
         size_bit = models.cut_bit[model[:, :-1]]
         radio_s = channel.transmission_time_s(size_bit[..., None], rate_bit_s[:, :, None, :])
-        relay_s = links.hops[:, None] * size_bit / self.settings.satellites.isl_rate_bit_s
+        relay = self.settings.satellites
+        relay_s = links.hops[:, None] * size_bit / relay.isl_rate_bit_s
+        answer_relay_s = links.hops * tasks.answer_bit[:, None] / relay.isl_rate_bit_s
         back = self.back(
             models.back_flop[model[:, :-1]],
             state.servers.flop_s[None, :, None],
@@ -289,12 +288,14 @@ class Survey:
         answer_s = channel.transmission_time_s(
             tasks.answer_bit[:, None], links.downlink_rate_bit_s[tasks.device]
         )
-        way_back_s = answer_s + links.delay_s[tasks.device]
+        way_back_s = answer_s + answer_relay_s + links.delay_s[tasks.device]
         latency_s[:, :-1] = start_s + back.time_s[..., None] + way_back_s[:, :, None, None]
         energy_j[:, :-1] += (
             power_w * radio_s
-            + (self.settings.satellites.isl_power_w * relay_s + back.energy_j)[..., None]
-            + (state.servers.transmit_power_w * answer_s)[:, :, None, None]
+            + (relay.isl_power_w * relay_s + back.energy_j)[..., None]
+            + (state.servers.transmit_power_w * answer_s + relay.isl_power_w * answer_relay_s)[
+                :, :, None, None
+            ]
         )
         feasible = np.broadcast_to(
             (self.admissible(state)[:, :, None] & self._offered_cuts(model))[..., None], shape

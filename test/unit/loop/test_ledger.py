@@ -1,0 +1,146 @@
+"""Every task ends exactly once, whatever news comes in whatever order."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sec_nodes.loop.ledger import Answer, Energy, Ledger, Task, Timing, Try
+from sec_nodes.slot import LOCAL, Status
+
+
+def task(task_id=1, **changes):
+    values = {'deadline_s': 0.5, 'accuracy': 0.5, 'answer_bit': 8.0} | changes
+    return Task(task_id=task_id, device_id=0, slot=0, created_s=10.0, **values)
+
+
+def attempt(server=0, backup=LOCAL, assigned_s=10.2):
+    return Try(server, 'scene-s', 0, 0.1, 0.0, backup, 'greedy', assigned_s)
+
+
+def answer(answered_s):
+    return Answer('ship', 'ship', 0.9, answered_s, answered_s, 0, 0, Timing(front_s=0.1), Energy())
+
+
+def test_an_answer_within_the_deadline_is_done_and_one_after_it_is_late():
+    ledger = Ledger()
+    for number, answered_s, status in ((1, 10.5, Status.DONE), (2, 10.5 + 1e-6, Status.LATE)):
+        ledger.enter(task(number))
+        ledger.assign(number, attempt())
+        outcome = ledger.answered(number, 0, answer(answered_s))
+        assert outcome.status is status
+    # decided 0.2 s after the picture
+    assert outcome.answer.timing.decision_s == pytest.approx(0.2)
+    assert ledger.ended[Status.DONE] == ledger.ended[Status.LATE] == 1
+    assert not ledger.open
+
+
+def test_a_lost_try_is_pending_again_until_no_try_is_left():
+    ledger = Ledger(max_attempts=2)
+    ledger.enter(task())
+    assert ledger.assign(1, attempt()) == 0
+    assert ledger.lost(1, 0, 'server_lost') is None
+    assert [entry.task.task_id for entry in ledger.pending()] == [1]
+    assert ledger.assign(1, attempt()) == 1
+    outcome = ledger.lost(1, 1, 'payload_lost')
+    assert (outcome.status, outcome.reason, outcome.attempts) == (Status.FAILED, 'payload_lost', 2)
+
+
+def test_news_of_an_earlier_try_is_stale():
+    ledger = Ledger()
+    ledger.enter(task())
+    ledger.assign(1, attempt())
+    ledger.lost(1, 0, 'server_lost')
+    assert ledger.answered(1, 0, answer(10.1)) is None
+    ledger.assign(1, attempt())
+    assert ledger.answered(1, 0, answer(10.1)) is None
+    assert ledger.stale == 2
+    assert ledger.answered(1, 1, answer(10.1)).status is Status.DONE
+
+
+@pytest.mark.parametrize(
+    ('changes', 'named'),
+    [
+        ({'deadline_s': -1.0}, 'deadline_s'),
+        ({'deadline_s': math.nan}, 'deadline_s'),
+        ({'accuracy': 1.5}, 'accuracy'),
+        ({'accuracy': math.nan}, 'accuracy'),
+        ({'answer_bit': -8.0}, 'answer_bit'),
+    ],
+)
+def test_a_task_that_makes_no_sense_is_rejected_with_its_reason(changes, named):
+    ledger = Ledger()
+    outcome = ledger.enter(task(**changes))
+    assert outcome.status is Status.REJECTED
+    assert named in outcome.reason
+    assert not ledger.open
+
+
+def test_a_task_entered_twice_is_one_task():
+    ledger = Ledger()
+    ledger.enter(task())
+    ledger.reject(1, 'declined')
+    assert ledger.enter(task()) is None
+    assert ledger.created == 1
+    assert not ledger.open
+
+
+def test_a_task_rejected_after_a_try_has_failed_for_the_reason_of_the_try():
+    ledger = Ledger()
+    ledger.enter(task())
+    ledger.assign(1, attempt())
+    ledger.lost(1, 0, 'server_lost: uav_0')
+    outcome = ledger.reject(1, 'declined by greedy')
+    assert outcome.status is Status.FAILED
+    assert outcome.reason == 'server_lost: uav_0; then declined by greedy'
+
+
+def test_a_task_cannot_be_assigned_twice_at_a_time():
+    ledger = Ledger()
+    ledger.enter(task())
+    ledger.assign(1, attempt())
+    with pytest.raises(ValueError, match='in flight'):
+        ledger.assign(1, attempt())
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(['enter', 'assign', 'answered', 'lost', 'failed', 'reject']),
+        st.integers(0, 4),
+        st.integers(0, 3),
+    ),
+    max_size=80,
+)
+
+
+@given(EVENTS)
+def test_each_task_ends_exactly_once_under_any_sequence_of_events(events):
+    ledger = Ledger(max_attempts=3)
+    endings = Counter()
+    entered = set()
+    for event, number, tried in events:
+        outcome = None
+        pending = {entry.task.task_id for entry in ledger.pending()}
+        if event == 'enter':
+            entered.add(number)
+            outcome = ledger.enter(task(number, deadline_s=-1.0 if number == 4 else 0.5))
+        elif event == 'assign' and number in pending:
+            ledger.assign(number, attempt())
+        elif event == 'answered':
+            outcome = ledger.answered(number, tried, answer(10.4))
+        elif event == 'lost':
+            outcome = ledger.lost(number, tried, 'lost')
+        elif event == 'failed':
+            outcome = ledger.failed(number, tried, 'failed')
+        elif event == 'reject' and number in pending:
+            outcome = ledger.reject(number, 'no')
+        if outcome is not None:
+            endings[outcome.task.task_id] += 1
+    for outcome in ledger.abandon('run_ended'):
+        endings[outcome.task.task_id] += 1
+    assert endings == Counter(dict.fromkeys(entered, 1))
+    assert sum(ledger.ended.values()) == ledger.created == len(entered)
