@@ -52,6 +52,8 @@ if ! "${colcon[@]}" --log-level error build --symlink-install --packages-select 
     cat "$log" >&2
     die "colcon build failed; its output is above and in $log"
 fi
+# colcon leaves links to sources that are gone: a module search would still find them.
+find install/sec_offload -xtype l -delete
 # `sec` beside the environment's python; the nodes stay in lib/sec_offload, their names are common.
 ln -sfn "$ROOT/install/sec_offload/lib/sec_offload/sec" "$VENV/bin/sec"
 echo "$key" >install/.sec-stamp
