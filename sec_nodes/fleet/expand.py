@@ -103,7 +103,12 @@ def _common(fleet: FleetSettings, files: RunFiles) -> dict[str, dict[str, Any]]:
     """Parameters that follow from the fleet: those of every node under '', then by node."""
     return {
         '': {'scenario': str(files.scenario), 'seed': fleet.seed},
-        COORDINATOR: {'run': files.run, 'slots': fleet.slots, 'speed': float(fleet.speed)},
+        COORDINATOR: {
+            'run': files.run,
+            'slots': fleet.slots,
+            'speed': float(fleet.speed),
+            'backend': fleet.backend,
+        },
         'device': {'images': str(fleet.images.resolve()) if fleet.images else ''},
         'controller': {'controller': fleet.controller},
         RECORDER: {'run_dir': str(files.folder)},

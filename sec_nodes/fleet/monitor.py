@@ -11,11 +11,11 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
-from sec_offload import msg, srv
 
 from sec_nodes.fleet.plan import InjectedFailure
 from sec_nodes.fleet.scoreboard import Scoreboard
 from sec_nodes.nodes import names
+from sec_offload import msg, srv
 
 DISCOVERY_S = 0.7
 """Wall time in which a coordinator of the same machine is found."""

@@ -6,6 +6,7 @@ import math
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -168,7 +169,9 @@ class Scoreboard:
                 self._lose(self._name(server))
             self._count_screening(message)
         if self._on_slot:
-            self._on_slot(self.snapshot())
+            # The next slot may have begun already.
+            closed = replace(self.snapshot(), slot=message.slot, time_s=message.start_s)
+            self._on_slot(closed)
 
     def on_task_outcome(self, message: Any) -> None:
         """sec_offload/msg/TaskOutcome."""

@@ -61,8 +61,9 @@ def test_everything_a_user_looks_for_is_drawn(snapshot):
     text = drawn(snapshot)
     for part in (
         'slot 4/20', 'running', 'greedy', 'x0.99', '6 tasks, 1 open', 'done 2', 'late 1',
-        'failed 1', 'rejected 1', 'local', 'uav_0', 'satellite_0', 'not sent', 'p50 0.50 s', 'p95 0.86 s',
-        '50 J', 'up 20%', '67 % right', '40 % in time', '2 repaired', '▲0', '•', '±0.05 m', '80 %',
+        'failed 1', 'rejected 1', 'local', 'uav_0', 'satellite_0', 'not sent', 'p50 0.50 s',
+        'p95 0.86 s', '50 J', 'up 20%', '67 % right', '40 % in time', '2 repaired', '▲0',
+        '•', '±0.05 m', '80 %',
         '★ satellite_0 up for 3:12', '☆ satellite_3 in 1:00', '✓ raft', '✗ raft → ship',
         'failed: server lost', 'decisions repaired: 2',
     ):  # fmt: skip
@@ -93,7 +94,6 @@ def test_uavs_outside_the_area_are_drawn_on_its_edge(snapshot):
 
 
 def test_loss_and_fallback_are_events():
-    board = scoreboard()
     events: list[str] = []
     board = scoreboard(on_event=events.append)
     board.on_server_report(make.server_report())
@@ -108,6 +108,14 @@ def test_loss_and_fallback_are_events():
         'slot 4: greedy decides again',
     ]
     assert not board.snapshot().servers['uav_0'].alive
+
+
+def test_slot_lines_are_about_the_slot_that_was_closed():
+    slots: list[Snapshot] = []
+    board = scoreboard(on_slot=slots.append)
+    board.on_slot_start(make.slot_start(8))
+    board.on_slot_outcome(make.slot_outcome(7))
+    assert (slots[0].slot, slots[0].time_s) == (7, 7.0)
 
 
 def test_heartbeats_create_no_tasks():

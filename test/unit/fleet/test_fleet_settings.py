@@ -49,6 +49,7 @@ def test_laptop_has_one_process_a_tier(laptop, survey, files):
         'run': 'try',
         'slots': 60,
         'speed': 1.0,
+        'backend': 'sim',
     }
     assert specs['uavs'].params['use_sim_time'] is True
     assert specs['recorder'].params['run_dir'] == str(files.folder)
