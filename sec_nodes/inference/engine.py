@@ -4,6 +4,11 @@ The graph is split with `onnx` when it is loaded, not ahead of time into segment
 stays one file with one checksum, a user's own .onnx works as it is, segments cannot go stale, and
 it costs milliseconds. The weights of each segment are loaded once; cut l then means segments[:l]
 here and segments[l:] there, so re-splitting costs nothing.
+
+The whole model is the same chain run in one place, so a split answers bit for bit as the whole
+does. A single session of the unsplit graph agrees to rounding (about 1e-6 relative): on the CPU,
+ONNX Runtime's fastest level stores tensors in blocks and then adds in another order where a
+session boundary lies. Without the blocked layout they agree exactly too, at 1.4 times the time.
 """
 
 from __future__ import annotations
@@ -16,8 +21,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort  # type: ignore[import-untyped]
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+import onnxruntime as ort
 from numpy.typing import NDArray
 
 from sec_nodes.inference.codec import PayloadError
@@ -183,11 +187,10 @@ class SplitModel:
 def _parse(content: bytes, name: str) -> onnx.ModelProto:
     """A checked model from its bytes."""
     try:
-        model = onnx.load_model_from_string(content)
-        onnx.checker.check_model(model)
-    except (DecodeError, onnx.checker.ValidationError) as error:
+        onnx.checker.check_model(content)
+    except (ValueError, onnx.checker.ValidationError) as error:
         raise _invalid(name, error) from error
-    return model
+    return onnx.load_model_from_string(content)
 
 
 def _load_file(path: Path) -> onnx.ModelProto:
@@ -197,7 +200,7 @@ def _load_file(path: Path) -> onnx.ModelProto:
         return onnx.load(path)
     except OSError as error:
         raise ModelError(f'model file {path} cannot be read ({error.strerror})') from error
-    except (DecodeError, onnx.checker.ValidationError) as error:
+    except (ValueError, onnx.checker.ValidationError) as error:
         if not path.is_file():
             raise ModelError(f'model file {path} cannot be read (no such file)') from error
         raise _invalid(str(path), error) from error

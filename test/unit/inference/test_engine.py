@@ -1,0 +1,226 @@
+"""The shipped models load, split exactly, answer as their cards say, and complain clearly."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import yaml
+from toy_graphs import Builder, residual
+
+from sec_nodes.inference.codec import PayloadError, decode, encode
+from sec_nodes.inference.engine import SplitModel, _parse
+from sec_nodes.inference.manifest import ModelError, default_models_dir, load_manifest
+from sec_nodes.inference.scenes import CLASSES, render
+from sec_nodes.inference.splitting import split_graph
+
+MODEL_IDS = ('scene-l', 'scene-s')
+
+
+@pytest.fixture(scope='module', params=MODEL_IDS)
+def model(request):
+    return SplitModel.load(request.param)
+
+
+@pytest.fixture(scope='module')
+def models():
+    return {name: SplitModel.load(name) for name in MODEL_IDS}
+
+
+@pytest.fixture
+def models_dir(tmp_path):
+    """A folder of one toy model with a true manifest, to be damaged by the test."""
+    copy = tmp_path / 'models'
+    shutil.copytree(default_models_dir(), copy)
+    return copy
+
+
+def session(model, level):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = level
+    return ort.InferenceSession(
+        model.SerializeToString(), options, providers=['CPUExecutionProvider']
+    )
+
+
+def test_every_split_equals_the_whole(model):
+    """Bit for bit, wherever it is cut and however the tensor was carried."""
+    for seed, label in enumerate(CLASSES):
+        image = render(label, seed)
+        expected = model.run(image)
+        for cut in model.cuts:
+            tensor = model.run_front(cut.index, image)
+            assert (tensor.shape, tensor.dtype.name) == (cut.shape, cut.dtype)
+            assert tensor.nbytes * 8 == cut.size_bit
+            back = model.run_back(cut.index, decode(encode(tensor), cut.shape, cut.dtype))
+            np.testing.assert_array_equal(back, expected)
+
+
+def test_segments_equal_the_unsplit_graph(model):
+    """Exactly while ONNX Runtime keeps the tensor layout; to rounding with its blocked layout."""
+    graph = onnx.load(default_models_dir() / model.id / 'model.onnx')
+    plain = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    segments = [session(piece, plain) for piece in split_graph(graph).segments]
+    whole = session(graph, plain)
+    fastest = session(graph, ort.GraphOptimizationLevel.ORT_ENABLE_ALL)
+    for seed, label in enumerate(CLASSES):
+        image = render(label, seed)[None]
+        tensor = image
+        for cut, segment in zip(model.cuts, segments, strict=False):
+            tensor = segment.run(None, {cut.tensor: tensor})[0]
+        np.testing.assert_array_equal(tensor, whole.run(None, {'image': image})[0])
+        unsplit = fastest.run(None, {'image': image})[0]
+        np.testing.assert_allclose(model.run(image), unsplit, rtol=2e-5, atol=1e-6)
+
+
+def test_cuts_and_manifest_agree(model):
+    entry = load_manifest().entry(model.id)
+    first, last = model.cuts[0], model.cuts[-1]
+    assert (first.tensor, first.shape, first.dtype) == (
+        entry.input.name,
+        entry.input.shape,
+        entry.input.dtype,
+    )
+    assert (last.tensor, last.shape, last.front_flop) == (
+        entry.output.name,
+        entry.output.shape,
+        entry.flop,
+    )
+    assert (first.front_flop, first.back_flop, last.back_flop) == (0, entry.flop, 0)
+    fronts = [cut.front_flop for cut in model.cuts]
+    assert fronts == sorted(set(fronts))
+    assert (entry.opset, entry.ir_version) <= (20, 10)
+    assert entry.classes == CLASSES == model.classes
+    assert sum(file.bytes for m in load_manifest().models for file in m.files) < 5e6
+
+
+def test_accuracy_on_pictures_nobody_has_measured_yet(models):
+    """Fresh held-out pictures: the card's figure lies in the sample's 99.9 % interval."""
+    count = 320
+    hits = dict.fromkeys(models, 0)
+    for i in range(count):
+        label = CLASSES[i % len(CLASSES)]
+        image = render(label, 2**31 + 10**6 + i)
+        for name, split in models.items():
+            hits[name] += split.answer(split.run(image))[0] == label
+    for name, split in models.items():
+        claimed = split.accuracy
+        assert claimed is not None
+        deviation = (claimed * (1.0 - claimed) / count) ** 0.5
+        assert abs(hits[name] / count - claimed) < 3.3 * deviation + 0.5 / count
+    assert models['scene-l'].accuracy - models['scene-s'].accuracy > 0.07
+
+
+def test_codecs_barely_change_the_answers(models):
+    split = models['scene-l']
+    agreed = 0
+    for i in range(64):
+        image = render(CLASSES[i % 8], 2**31 + i)
+        tensor = split.run_front(2, image)
+        scores = split.run_back(2, decode(encode(tensor, 'u8')))
+        agreed += split.answer(scores)[0] == split.answer(split.run(image))[0]
+    assert agreed >= 60
+
+
+def test_provider_threads_and_profile(model):
+    assert model.provider == 'CPUExecutionProvider'
+    spent = model.profile(reps=3)
+    assert len(spent) == len(model.cuts) - 1
+    assert all(0.0 < seconds < 1.0 for seconds in spent)
+    with pytest.raises(ValueError, match='reps is 0'):
+        model.profile(0)
+
+
+def test_wrong_tensors_are_named(model):
+    with pytest.raises(PayloadError, match=r'cut 0 expects uint8 \(1, 128, 128, 3\), got uint8'):
+        model.run(np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(PayloadError, match='got float32'):
+        model.run(np.zeros((128, 128, 3), np.float32))
+    with pytest.raises(PayloadError, match='cut 1 expects float32'):
+        model.run_back(1, np.zeros((1, 4), np.float32))
+    for cut in (-1, len(model.cuts)):
+        with pytest.raises(ValueError, match='does not exist'):
+            model.run_front(cut, np.zeros((128, 128, 3), np.uint8))
+    with pytest.raises(PayloadError, match='expected 8 finite'):
+        model.answer(np.array([np.nan] * 8))
+
+
+def test_answer_applies_softmax_only_where_the_graph_lacks_it(tmp_path):
+    b = Builder((1, 3))
+    path = tmp_path / 'logits.onnx'
+    onnx.save(b.build(b.fc('image', 'y', 3, 2), shape=(1, 2)), path)
+    split = SplitModel.load(path)
+    assert (split.id, split.accuracy, split.classes) == ('logits', None, ('class_0', 'class_1'))
+    label, confidence = split.answer(np.array([[0.0, np.log(3.0)]]))
+    assert (label, confidence) == ('class_1', pytest.approx(0.75))
+    path = tmp_path / 'soft.onnx'
+    onnx.save(residual(), path)
+    assert SplitModel.load(path).answer(np.array([0.1, 0.2, 0.6, 0.1])) == ('class_2', 0.6)
+
+
+def test_weights_in_a_side_file_are_read_and_missed(tmp_path):
+    b = Builder((1, 64))
+    model = b.build(b.fc('image', 'y', 64, 32), shape=(1, 32))
+    expected = SplitModel('inline', split_graph(model)).run(np.ones((1, 64), np.float32))
+    path = tmp_path / 'side.onnx'
+    onnx.save(model, path, save_as_external_data=True, location='side.data', size_threshold=0)
+    image = np.ones(64, np.float32)
+    np.testing.assert_array_equal(SplitModel.load(path).run(image), expected)
+    (tmp_path / 'side.data').unlink()
+    with pytest.raises(ModelError, match=r'side\.onnx'):
+        SplitModel.load(path)
+
+
+def test_unknown_id_suggests_the_nearest():
+    with pytest.raises(ModelError, match="did you mean 'scene-s'"):
+        SplitModel.load('scene_s')
+    with pytest.raises(ModelError, match='known ids: scene-l, scene-s'):
+        SplitModel.load('zzzz')
+
+
+def test_damaged_and_missing_files_are_refused(models_dir):
+    path = models_dir / 'scene-s' / 'model.onnx'
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ModelError, match='SHA-256'):
+        SplitModel.load('scene-s', models_dir=models_dir)
+    path.unlink()
+    with pytest.raises(ModelError, match='cannot be read'):
+        SplitModel.load('scene-s', models_dir=models_dir)
+
+
+@pytest.mark.parametrize('content', [b'', b'not an onnx file', b'\x08\x0a\x12\x01'])
+def test_invalid_onnx_is_refused(tmp_path: Path, content: bytes):
+    path = tmp_path / 'bad.onnx'
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r'bad\.onnx'):
+        SplitModel.load(path)
+    with pytest.raises(ModelError, match='not a valid ONNX file'):
+        _parse(content, 'bad')
+    with pytest.raises(ModelError, match='cannot be read'):
+        SplitModel.load(tmp_path / 'absent.onnx')
+
+
+def test_absent_provider_is_refused_not_replaced():
+    with pytest.raises(ModelError, match=r"'NoSuchProvider' is not installed; available: .*CPU"):
+        SplitModel.load('scene-s', providers=['NoSuchProvider', 'CPUExecutionProvider'])
+
+
+def test_manifest_errors_name_the_field(models_dir, monkeypatch):
+    path = models_dir / 'manifest.yaml'
+    content = yaml.safe_load(path.read_text())
+    content['models'][0]['accuracy']['value'] = 1.5
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ModelError, match=r'accuracy\.value: Input should be less'):
+        load_manifest(models_dir)
+    path.write_text('models: [')
+    with pytest.raises(ModelError, match='not valid YAML'):
+        load_manifest(models_dir)
+    monkeypatch.setenv('SEC_MODELS_DIR', str(models_dir / 'nowhere'))
+    with pytest.raises(ModelError, match='SEC_MODELS_DIR'):
+        load_manifest()
