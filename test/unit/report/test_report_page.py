@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from conftest import Writer, outcome, tasks
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from report_rows import Writer, outcome, tasks
 from synthetic_run import Plan, write_run
 
 from sec_nodes.report import ReportError, build

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 
 import pytest
-from conftest import Writer, outcome, tasks
+from report_rows import Writer, outcome, tasks
 from rich.console import Console
 from synthetic_run import Plan, write_run
 

@@ -1,0 +1,345 @@
+"""Node `recorder`: keeps everything that a run says, as an MCAP log and as tables.
+
+Messages are taken off the wire as bytes (`raw=True`, alike on every ROS 2 from Humble on) and
+go into the log unchanged; only those that fill a table are deserialised. /clock is not logged:
+every message is stamped with its time, and a replay makes a clock of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
+from rclpy.signals import SignalHandlerOptions
+
+from sec_nodes.config import ConfigError
+from sec_nodes.nodes import names
+from sec_nodes.nodes.parameters import ParameterError, parameter, read_parameters
+from sec_nodes.recording.definitions import DefinitionError, full_definition
+from sec_nodes.recording.mcap_log import McapLog
+from sec_nodes.recording.run_files import RunFiles
+from sec_nodes.report import ReportError, summarise
+from sec_nodes.scenarios.registry import read_settings
+from sec_nodes.scenarios.survey_settings import SurveySettings
+from sec_offload.msg import RunState
+
+DEPTH = 2000
+"""Messages of a topic that may wait for the recorder; others need only the newest."""
+
+SETTLE_S = 0.3
+"""Wall time for messages that are under way when the run ends [s]."""
+
+PATIENCE_S = 5.0
+"""Longest wall time that the recorder waits for outcomes that the coordinator has counted [s]."""
+
+FAREWELL_S = 3.0
+"""Longest wall time after Ctrl-C in which the coordinator may report open tasks [s]."""
+
+LOG_FILE = 'run.mcap'
+SUMMARY_FILE = 'summary.json'
+
+Handler = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Parameters of the recorder."""
+
+    run_dir: str = parameter('', 'folder that receives the run; made if missing')
+    scenario: str = parameter('survey', 'name or YAML file of the scenario that is run')
+    payloads: bool = parameter(False, 'whether pictures and tensors go into the log too')
+
+
+class RecordingError(RuntimeError):
+    """The recording cannot go on; the text says why and what to do."""
+
+
+class Recorder(Node):
+    """Subscribes to every topic of the graph and writes what arrives."""
+
+    def __init__(self) -> None:
+        """Open the files and subscribe.
+
+        Raises:
+            ParameterError: the folder is not given, not writable, or holds a run already.
+            ConfigError: there is no such scenario.
+            DefinitionError: a message package is not installed.
+        """
+        super().__init__('recorder')
+        self.parameters = read_parameters(self, Parameters)
+        settings = read_settings(self.parameters.scenario)
+        self.run_dir = _made(self.parameters.run_dir)
+        servers = _server_names(settings)
+        try:
+            self.files = RunFiles(self.run_dir, settings.model_dump(mode='json'), servers)
+            self._log = McapLog(self.run_dir / LOG_FILE)
+        except OSError as error:
+            raise ParameterError(
+                f'parameter run_dir = {self.run_dir}: {error.strerror}; choose a writable folder'
+            ) from None
+        self.received = 0
+        """Messages so far."""
+        self.state: RunState | None = None
+        """Last state of the run; none before the first."""
+        uavs = [name for name in servers.values() if name.startswith('uav_')]
+        for topic, handler in self._tables():
+            self._record(topic, handler)
+        for topic, uav, flight_handler in self._flights(uavs):
+            self._record_flight(topic, uav, flight_handler)
+        if self.parameters.payloads:
+            for topic in (
+                names.PAYLOAD_TX,
+                *(names.VEHICLE_PAYLOAD.of(name) for name in servers.values()),
+            ):
+                self._record(topic, None)
+        self.get_logger().info(f'recording to {self.run_dir}')
+
+    @property
+    def run_is_over(self) -> bool:
+        """Whether the coordinator has declared the end of the run."""
+        over = (RunState.FINISHED, RunState.ABORTED)
+        return self.state is not None and self.state.state in over
+
+    @property
+    def outcomes_missing(self) -> int:
+        """Outcomes that the coordinator has counted and that have not arrived."""
+        ended = self.state.tasks_ended if self.state is not None else 0
+        return max(0, ended - len(self.files.outcomes))
+
+    def close(self) -> None:
+        """Finish log and tables.
+
+        Raises:
+            OSError: what was still in memory could not be written.
+        """
+        try:
+            self._log.close()
+        finally:
+            self.files.close()
+
+    def _tables(self) -> list[tuple[names.Topic, Handler | None]]:
+        """Topics of the fleet; with what takes in their messages, if they fill a table."""
+        files = self.files
+        return [
+            (names.DIAGNOSTICS, None),
+            (names.SLOT_START, None),
+            (names.DEVICE_REPORT, files.device_report),
+            (names.SERVER_REPORT, files.server_report),
+            (names.LINK_REQUEST, None),
+            (names.LINK_TABLE, None),
+            (names.SLOT_STATE, files.slot_state),
+            (names.SLOT_DECISION, None),
+            (names.ASSIGNMENTS, files.assignment_batch),
+            (names.RESULT_TX, None),
+            (names.RESULT, None),
+            (names.TASK_REPORT, None),
+            (names.TASK_OUTCOME, files.task_outcome),
+            (names.SLOT_OUTCOME, files.slot_outcome),
+            (names.RUN_STATE, self._take_state),
+            (names.VISIBILITY, files.visibility),
+            (names.FAILURE, files.failure),
+            (names.SCENE, None),
+        ]
+
+    def _flights(
+        self, uavs: list[str]
+    ) -> Iterator[tuple[names.Topic, str, Callable[[str, Any], None] | None]]:
+        """Topics of each UAV, likewise."""
+        for uav in uavs:
+            yield names.VEHICLE_SETPOINT, uav, self.files.setpoint
+            yield names.VEHICLE_TRACKING_ERROR, uav, self.files.tracking_error
+            yield names.VEHICLE_ODOMETRY, uav, self.files.odometry
+            yield names.VEHICLE_PATH, uav, None
+
+    def _take_state(self, message: RunState) -> None:
+        self.state = message
+        self.files.run_state(message)
+
+    def _record_flight(
+        self, topic: names.Topic, uav: str, handler: Callable[[str, Any], None] | None
+    ) -> None:
+        due = partial(self.files.wants_flight, uav, topic.name)
+        self._record(topic.of(uav), handler and partial(handler, uav), due)
+
+    def _record(
+        self,
+        topic: names.Topic,
+        handler: Handler | None,
+        due: Callable[[float], bool] | None = None,
+    ) -> None:
+        """Log a topic, and pass its messages on.
+
+        Args:
+            topic: the topic.
+            handler: takes in the messages; none = they are only logged.
+            due: whether the message of a stamp [s] is passed on; none = all of them.
+        """
+        type_name = f'{topic.type.__module__.split(".")[0]}/msg/{topic.type.__name__}'
+        full_name = self.resolve_topic_name(topic.name)
+        channel = self._log.channel(full_name, type_name, full_definition(type_name))
+        first_field = next(iter(topic.type.get_fields_and_field_types().values()))
+        stamped = first_field == 'std_msgs/Header'
+
+        def received(data: bytes) -> None:
+            self.received += 1
+            now_ns = self.get_clock().now().nanoseconds
+            stamp_ns = _stamp_ns(data) if stamped else now_ns
+            self._log.write(channel, data, now_ns, stamp_ns)
+            if handler and (due is None or due(stamp_ns * 1e-9)):
+                _pass_on(full_name, topic.type, handler, data)
+
+        self.create_subscription(topic.type, topic.name, received, _deep(topic.qos), raw=True)
+
+
+def _pass_on(topic: str, kind: Any, handler: Handler, data: bytes) -> None:
+    try:
+        handler(deserialize_message(data, kind))
+    except (ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).partition('\n')[0]
+        raise RecordingError(
+            f'topic {topic}: malformed message of {len(data)} bytes ({reason}); '
+            'build all nodes from the same version of sec_offload'
+        ) from error
+
+
+def _stamp_ns(data: bytes) -> int:
+    """Stamp of a serialised message that begins with a header [ns].
+
+    Four bytes tell the encoding, the second of them the byte order; the stamp follows.
+    """
+    if len(data) < 12:
+        return 0
+    sec, nanosec = struct.unpack_from('<iI' if data[1] & 1 else '>iI', data, 4)
+    return max(0, sec * 10**9 + nanosec)
+
+
+def _deep(qos: QoSProfile) -> QoSProfile:
+    """The same quality of service with room for a recorder that is busy for a moment."""
+    return QoSProfile(
+        history=qos.history, depth=DEPTH, reliability=qos.reliability, durability=qos.durability
+    )
+
+
+def _server_names(settings: SurveySettings) -> dict[int, str]:
+    """Name of each server by its number: UAVs first, then satellites."""
+    uavs = [f'uav_{index}' for index in range(settings.uavs.count)]
+    return dict(enumerate(uavs + [f'satellite_{i}' for i in range(settings.satellites.count)]))
+
+
+def _made(folder: str) -> Path:
+    """The folder of the run, made if missing."""
+    if not folder:
+        raise ParameterError("parameter run_dir = '': must name a folder, e.g. results/my_run")
+    path = Path(folder)
+    if (path / LOG_FILE).exists():
+        raise ParameterError(
+            f'parameter run_dir = {folder}: holds a run already; remove it or choose another'
+        )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ParameterError(
+            f'parameter run_dir = {folder}: {error.strerror}; choose a writable folder'
+        ) from None
+    return path
+
+
+class _Stop:
+    """Counts signals. rclpy's own handlers would end the context, and with it the reception."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._request)
+
+    def _request(self, *_: Any) -> None:
+        self.requests += 1
+
+
+def _record_run(node: Recorder, stop: _Stop) -> None:
+    """Record until the run is over or somebody asks to stop, then take in what has arrived."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    while not (node.run_is_over or stop.requests):
+        executor.spin_once(timeout_sec=0.1)
+
+    def complete() -> bool:
+        if stop.requests > 1 or node.state is None or node.state.state == RunState.WAITING:
+            return True
+        return node.run_is_over and not node.outcomes_missing
+
+    patience = FAREWELL_S if stop.requests else PATIENCE_S
+    give_up = time.monotonic() + patience
+    while not complete() and time.monotonic() < give_up:
+        executor.spin_once(timeout_sec=0.05)
+    settled = time.monotonic() + (0.0 if stop.requests > 1 else SETTLE_S)
+    while (now := time.monotonic()) < settled + PATIENCE_S:
+        before = node.received
+        executor.spin_once(timeout_sec=max(0.0, settled - now))
+        if node.received == before and time.monotonic() >= settled:
+            break
+    if node.outcomes_missing:
+        node.get_logger().warning(
+            f'{node.outcomes_missing} outcomes were announced but did not arrive'
+        )
+
+
+def _write_summary(folder: Path) -> None:
+    text = json.dumps(summarise(folder), indent=2, allow_nan=False)
+    (folder / SUMMARY_FILE).write_text(text + '\n', encoding='utf-8')
+
+
+def _fail(error: Exception, code: int) -> int:
+    print(f'error: {error}', file=sys.stderr, flush=True)
+    return code
+
+
+def _run(node: Recorder, stop: _Stop) -> int:
+    try:
+        with suppress(KeyboardInterrupt, ExternalShutdownException):
+            _record_run(node, stop)
+        node.close()
+        _write_summary(node.run_dir)
+    except OSError as error:
+        return _fail(RecordingError(f'recording to {node.run_dir} ended: {error.strerror}'), 1)
+    except (RecordingError, ReportError) as error:
+        return _fail(error, 1)
+    finally:
+        # After an error the rest is written as far as possible; the first error was told.
+        with suppress(OSError):
+            node.close()
+    return 0
+
+
+def main(args: list[str] | None = None) -> int:
+    """Record a run; the exit code is 0, 1 if the recording broke off, 2 for wrong parameters."""
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stop = _Stop()
+    node = None
+    try:
+        node = Recorder()
+        return _run(node, stop)
+    except (ParameterError, ConfigError, DefinitionError) as error:
+        return _fail(error, 2)
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
