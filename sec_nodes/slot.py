@@ -101,6 +101,8 @@ class DeviceTable:
     """(D, 3) [m; map]."""
     velocity_m_s: FloatArray
     """(D, 3) [m/s; map]."""
+    flop_s: FloatArray
+    """(D,) effective speed of its computer [FLOP/s]."""
     backlog_s: FloatArray
     """(D,) computing time already promised at the start of the slot [s]."""
     model: IntArray

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sec_nodes.fleet.plan import Plan, Request, make_plan
-from sec_nodes.fleet.runner import BAD_CONFIGURATION, Run
+from sec_nodes.fleet.runner import BAD_CONFIGURATION, INTERRUPTED, Run
 from sec_nodes.fleet.view import LiveView, PlainView, View
 
 
@@ -35,18 +35,22 @@ def fly(request: Request, live: bool | None = None, report: bool = True) -> int:
     if run.message:
         print(f'error: {run.message}', file=sys.stderr)
     if code != BAD_CONFIGURATION and request.host is None:
-        if report:
-            show_report(plan.files.folder, console)
+        # Drawing takes seconds: who pressed Ctrl-C wants the prompt back.
+        drawn = report and code != INTERRUPTED
+        show_report(plan.files.folder, console, drawn)
+        if not drawn:
+            _say(console, f'report:  drawn by `sec report {_short(plan.files.folder)}`')
         _say(console, f'results: {_short(plan.files.folder)}')
     return code
 
 
-def show_report(folder: Path, console: Console) -> bool:
-    """Write the report of a run and print its summary.
+def show_report(folder: Path, console: Console, drawn: bool = True) -> bool:
+    """Print the summary of a run, and write its report.
 
     Args:
         folder: folder of the run.
         console: where the summary is printed.
+        drawn: write report.html.
 
     Returns:
         False where there is nothing to report; the reason is printed.
@@ -55,7 +59,8 @@ def show_report(folder: Path, console: Console) -> bool:
 
     try:
         console.print(summary_table(folder))
-        _say(console, f'report:  {_short(build(folder))}')
+        if drawn:
+            _say(console, f'report:  {_short(build(folder))}')
     except ReportError as error:
         print(f'error: no report: {error}', file=sys.stderr)
         return False

@@ -101,7 +101,7 @@ def _header(snapshot: Snapshot, width: int) -> Panel:
     line.append(_controller(snapshot), 'bold red' if snapshot.fallback else 'bold cyan')
     line.append(f' {snapshot.decide_s * 1e3:.0f} ms', 'bright_black')
     if snapshot.state == 'waiting':
-        line = Text(f'waiting for {snapshot.detail or "the nodes"}', 'yellow', no_wrap=True)
+        line = Text(f'waiting {snapshot.detail or "for the nodes"}', 'yellow', no_wrap=True)
     title = Text.assemble((snapshot.run[: width - 24] or 'sec_offload', 'bold'))
     state = Text(snapshot.state, STATE_STYLE.get(snapshot.state, 'bold green'))
     return _panel(line, Text.assemble(title, ' ─ ', state))

@@ -148,7 +148,8 @@ class Run:
             if ended.code not in (FINISHED, ABORTED):
                 self.message = f'{ended.describe()}; see {supervisor.log(ended.name)}'
             elif ended.code == ABORTED:
-                self.message = f'the run was aborted: {board.snapshot().detail or ended.message}'
+                reason = board.snapshot().detail or ended.message
+                self.message = f'the run was aborted: {reason}; see {supervisor.log(ended.name)}'
             return FINISHED if ended.code == FINISHED else ABORTED
         if node == RECORDER and ended.code == 0:
             return None

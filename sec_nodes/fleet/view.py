@@ -73,7 +73,7 @@ class PlainView:
         """Say whom the coordinator waits for."""
         waiting_for = snapshot.detail if snapshot.state == 'waiting' else ''
         if waiting_for and waiting_for != self._waiting_for:
-            self._print(f'waiting for {waiting_for}')
+            self._print(f'waiting {waiting_for}')
         self._waiting_for = waiting_for
 
     def slot(self, snapshot: Snapshot) -> None:

@@ -207,6 +207,7 @@ def state_from(message: msg.SlotState, device_model: str) -> SlotState:
             device_id=np.array(message.device_id, dtype=np.int64),
             position_m=array3(message.device_position),
             velocity_m_s=array3(message.device_velocity),
+            flop_s=np.array(message.device_flop_s, dtype=float),
             backlog_s=np.array(message.device_backlog_s, dtype=float),
             model=np.full(n_devices, own_model, dtype=np.int64),
         ),

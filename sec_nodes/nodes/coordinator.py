@@ -365,7 +365,12 @@ class CoordinatorNode(SecNode):
         """Devices live; perhaps they have new tasks."""
         at = time.monotonic()
         moved = zip(
-            report.device_id, report.position, report.velocity, report.backlog_s, strict=False
+            report.device_id,
+            report.position,
+            report.velocity,
+            report.flop_s,
+            report.backlog_s,
+            strict=False,
         )
         for device, *state in moved:
             if device in self.devices.expected:

@@ -122,6 +122,7 @@ class DeviceNode(SecNode):
             device_id=[int(device) for device in self.fleet.ids],
             position=[point(position) for position in self.fleet.position_m],
             velocity=[vector3(velocity) for velocity in self.fleet.velocity_m_s],
+            flop_s=self.fleet.flop_s.tolist(),
             backlog_s=self.fleet.backlog_s(now_s).tolist(),
             tasks=[request_from(task) for task in tasks],
         )
@@ -147,7 +148,9 @@ class DeviceNode(SecNode):
         if model is None or order.split >= len(model.cuts):
             self.tell(order, msg.TaskReport.ERROR, f'no cut {order.split} of {order.model_id!r}')
             return
-        stage = self.world.scenario.front(np.array(model.cuts[order.split].front_flop))
+        stage = self.world.scenario.front(
+            np.array(model.cuts[order.split].front_flop), self.fleet.flop_s[row]
+        )
         service_s = float(stage.time_s)
         ready_s = self.fleet.start_s(row, order.assigned_s, service_s) + service_s
         timing = Timing(front_s=ready_s - order.assigned_s)

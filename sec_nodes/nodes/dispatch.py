@@ -51,7 +51,8 @@ class Dispatcher:
         message.device_id = present
         message.device_position = [devices.state[device][0] for device in present]
         message.device_velocity = [devices.state[device][1] for device in present]
-        message.device_backlog_s = [devices.state[device][2] for device in present]
+        message.device_flop_s = [devices.state[device][2] for device in present]
+        message.device_backlog_s = [devices.state[device][3] for device in present]
         for server in servers.expected:
             state = servers.state.get(server) or self._unknown(server, server_names[server])
             state.alive = servers.is_living(server)

@@ -40,6 +40,9 @@ from sec_offload.msg import RunState
 DEPTH = 2000
 """Messages of a topic that may wait for the recorder; others need only the newest."""
 
+REST_S = 0.01
+"""Wall time between two looks at the topics [s]. Every look costs as much as many messages."""
+
 SETTLE_S = 0.3
 """Wall time for messages that are under way when the run ends [s]."""
 
@@ -275,7 +278,10 @@ def _record_run(node: Recorder, stop: _Stop) -> None:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     while not (node.run_is_over or stop.requests):
-        executor.spin_once(timeout_sec=0.1)
+        before = node.received
+        executor.spin_once(timeout_sec=0.0)
+        if node.received == before:
+            time.sleep(REST_S)
 
     def complete() -> bool:
         if stop.requests > 1 or node.state is None or node.state.state == RunState.WAITING:

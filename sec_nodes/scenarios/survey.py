@@ -89,10 +89,16 @@ class Survey:
             return 'local'
         return f'uav_{server}' if server < n_uavs else f'satellite_{server - n_uavs}'
 
-    def front(self, flop: FloatArray) -> Stage:
-        """Layers on the device. `flop`: (K,) their work [FLOP]. Cf. Yan et al., eqs (14), (15)."""
-        time_s = np.asarray(flop) / self.settings.devices.flop_s
-        return Stage(time_s, self.settings.devices.compute_power_w * time_s)
+    def front(self, flop: FloatArray, flop_s: FloatArray) -> Stage:
+        """Layers on the device, cf. Yan et al., eqs (14), (15).
+
+        Args:
+            flop: (K,) work [FLOP].
+            flop_s: (K,) speed of each task's device [FLOP/s].
+        """
+        return Stage(
+            np.asarray(flop) / flop_s, self.settings.devices.compute_j_per_flop * np.asarray(flop)
+        )
 
     def back(self, flop: FloatArray, flop_s: FloatArray, power_w: FloatArray) -> Stage:
         """Layers on a server, eqs (14), (15), (23), (24).
@@ -159,7 +165,9 @@ class Survey:
         """
         models, tasks = state.models, state.tasks
         model = state.executing_model(decision.server)
-        front = self.front(models.front_flop[model, decision.split])
+        front = self.front(
+            models.front_flop[model, decision.split], state.devices.flop_s[tasks.device]
+        )
         front_start_s = fcfs_start_s(
             np.zeros(state.n_tasks), front.time_s, tasks.device, state.devices.backlog_s
         )[0]
@@ -261,7 +269,8 @@ class Survey:
         model = np.empty((n_tasks, n_servers + 1), dtype=np.int64)
         model[:, :-1] = state.servers.model
         model[:, -1] = state.devices.model[tasks.device]
-        front = self.front(models.front_flop[model])
+        device_flop_s = state.devices.flop_s[tasks.device][:, None, None]
+        front = self.front(models.front_flop[model], device_flop_s)
         latency_s, energy_j = np.empty(shape), np.empty(shape)
         front_end_s = front.time_s + state.devices.backlog_s[tasks.device][:, None, None]
         latency_s[...], energy_j[...] = front_end_s[..., None], front.energy_j[..., None]

@@ -22,6 +22,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Range = Annotated[tuple[NotNegative, NotNegative], AfterValidator(_ascending)]
+PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
 
 
 class Site(Settings):
@@ -49,8 +50,8 @@ class Devices(Settings):
     count: Annotated[int, Field(ge=1)]
     rate_per_s: NotNegative
     transmit_power_w: Range
-    flop_s: Positive
-    compute_power_w: NotNegative
+    flop_s: PositiveRange
+    compute_j_per_flop: NotNegative
     model: str
     mobility: Mobility
 
@@ -58,7 +59,7 @@ class Devices(Settings):
 class Tasks(Settings):
     """What tasks ask for, drawn uniformly."""
 
-    deadline_s: Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
+    deadline_s: PositiveRange
     accuracy: Annotated[tuple[Probability, Probability], AfterValidator(_ascending)]
     answer_bit: NotNegative
 
@@ -67,7 +68,7 @@ class Uavs(Settings):
     """UAVs: servers that fly."""
 
     count: Count
-    altitude_m: Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
+    altitude_m: PositiveRange
     coverage_m: Positive
     speed_m_s: Positive
     acceleration_m_s2: Positive

@@ -85,6 +85,7 @@ def make_state(settings, models, accuracy=(0.5, 0.6, 0.7, 0.9)):
             device_id=device_id,
             position_m=device_m,
             velocity_m_s=np.zeros((n_devices, 3)),
+            flop_s=np.array([5e7, 5e7, 1e8, 2e8]),
             backlog_s=np.zeros(n_devices),
             model=np.zeros(n_devices, dtype=np.int64),
         ),

@@ -136,7 +136,7 @@ def test_plain_line(snapshot):
 def test_plain_view_prints_slots_events_and_waiting_once():
     output = io.StringIO()
     view = PlainView(Console(file=output, width=20))
-    waiting = Snapshot(detail='uavs')
+    waiting = Snapshot(detail='for uavs')
     view.update(waiting)
     view.update(waiting)
     view.event('[bold] is no markup')

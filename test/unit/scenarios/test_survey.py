@@ -27,10 +27,11 @@ def decide(state, server, split=0, power_w=1.0):
 
 def test_a_local_answer_costs_the_device_s_time_and_power(scenario, state):
     outcome = scenario.evaluate(state, decide(state, [LOCAL] * 4))
-    # 10 MFLOP at 50 MFLOP/s: 0.2 s; at 0.15 W: 0.03 J
-    np.testing.assert_allclose(outcome.latency_s, 0.2)
+    # 10 MFLOP at 50, 50, 100 and 200 MFLOP/s; at 3 nJ/FLOP 0.03 J, an eighth of the reference
+    np.testing.assert_allclose(outcome.latency_s, [0.2, 0.2, 0.1, 0.05])
     np.testing.assert_allclose(outcome.energy_j, 0.03)
-    np.testing.assert_allclose(scenario.cost(outcome.latency_s, outcome.energy_j), 0.1 + 0.06)
+    cost = scenario.cost(outcome.latency_s, outcome.energy_j)
+    np.testing.assert_allclose(cost, 0.5 * outcome.latency_s + 0.5 * 0.03 / 0.25)
 
 
 def test_a_lone_offloaded_task_costs_what_its_stages_cost(scenario, state):
