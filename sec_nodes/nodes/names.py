@@ -37,6 +37,7 @@ SENSOR = _profile(5, reliability=ReliabilityPolicy.BEST_EFFORT)
 STANDARD = _profile(10)
 COMMAND = _profile(10)
 PAYLOAD = _profile(200)
+MOTION = _profile(100)
 STATE = _profile(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -74,9 +75,9 @@ FAILURE = Topic('failure', msg.Failure, COMMAND)
 SCENE = Topic('scene', MarkerArray, STANDARD)
 
 VEHICLE_PAYLOAD = Topic('payload', msg.Payload, PAYLOAD)
-VEHICLE_ODOMETRY = Topic('odom', Odometry, STANDARD)
-VEHICLE_SETPOINT = Topic('setpoint', PoseStamped, STANDARD)
-VEHICLE_TRACKING_ERROR = Topic('tracking_error', Vector3Stamped, STANDARD)
+VEHICLE_ODOMETRY = Topic('odom', Odometry, MOTION)
+VEHICLE_SETPOINT = Topic('setpoint', PoseStamped, MOTION)
+VEHICLE_TRACKING_ERROR = Topic('tracking_error', Vector3Stamped, MOTION)
 VEHICLE_PATH = Topic('path', Path, STANDARD)
 
 SET_CONTROLLER = ('set_controller', srv.SetController)
