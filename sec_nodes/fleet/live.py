@@ -56,7 +56,7 @@ def plain_line(snapshot: Snapshot) -> str:
     """One line that says how a slot went, for logs."""
     ended = ' '.join(f'{name} {snapshot.ended.get(name, 0)}' for name in STATUSES)
     return (
-        f'slot {snapshot.slot + 1:>4}/{snapshot.slots}  t {snapshot.time_s:.1f} s  '
+        f'{_slot(snapshot):<12} t {snapshot.time_s:.1f} s  '
         f'x{snapshot.real_time_factor:.2f}  {_controller(snapshot)}  '
         f'open {snapshot.n_open} {ended}  '
         f'p50 {snapshot.latency_p50_s:.2f} s p95 {snapshot.latency_p95_s:.2f} s  '
@@ -94,7 +94,7 @@ def _header(snapshot: Snapshot, width: int) -> Panel:
     progress = bar([(min(snapshot.slot + 1, snapshot.slots), 'cyan')], 12, max(snapshot.slots, 1))
     asked = f'of x{snapshot.speed:g}' if snapshot.speed else 'lockstep'
     line = Text(no_wrap=True, overflow='ellipsis')
-    line.append(f'slot {snapshot.slot + 1}/{snapshot.slots} ', 'bold')
+    line.append(f'{_slot(snapshot)} ', 'bold')
     line.append_text(progress)
     line.append(f'  t {clock(snapshot.time_s)}')
     line.append(f'  x{snapshot.real_time_factor:.2f} {asked}  ')
@@ -249,6 +249,12 @@ def _events(snapshot: Snapshot, rows: int) -> Panel:
 
 def _panel(content: RenderableType, title: str | Text) -> Panel:
     return Panel(content, title=title, title_align='left', border_style='bright_black')
+
+
+def _slot(snapshot: Snapshot) -> str:
+    """Which slot it is; after the last one, open tasks are finished."""
+    slot = f'slot {snapshot.slot + 1}/{snapshot.slots}'
+    return slot if snapshot.slot < snapshot.slots else 'draining'
 
 
 def _controller(snapshot: Snapshot) -> str:

@@ -105,7 +105,7 @@ class Run:
         supervisor = Supervisor(
             [program(spec, self._plan.files) for spec in self._plan.processes],
             self._plan.files.logs,
-            {**os.environ, 'ROS_LOG_DIR': str(self._plan.files.logs / 'ros')},
+            self._environment(),
         )
         self._interrupts.wake = supervisor.wake
         self._view.open()
@@ -135,8 +135,13 @@ class Run:
                 code = FINISHED if board.snapshot().state == 'finished' else ABORTED
             if code is not None and self._recorder_is_done(supervisor):
                 return code
-            if not supervisor.running:
+            if supervisor.is_idle:
                 return ABORTED if code is None else code
+
+    def _environment(self) -> dict[str, str]:
+        """What the processes find: logs of ROS go into the run's folder, crashes leave a trace."""
+        logs = str(self._plan.files.logs / 'ros')
+        return {'PYTHONFAULTHANDLER': '1', **os.environ, 'ROS_LOG_DIR': logs}
 
     def _judge(self, ended: Exit, board: Scoreboard, supervisor: Supervisor) -> int | None:
         """What the end of a process means for the run; None: it goes on."""
@@ -154,13 +159,16 @@ class Run:
         if node == RECORDER and ended.code == 0:
             return None
         board.note(ended.describe())
-        if board.snapshot().state == 'waiting' and not ended.respawns:
-            self.message = (
-                f'{ended.describe()} before the run began: {ended.message}; '
-                f'see {supervisor.log(ended.name)}'
-            )
-            return ABORTED
-        return None
+        if board.snapshot().state != 'waiting' or ended.respawns:
+            return None
+        # Nothing is lost yet, and a crash in the middleware may not happen twice.
+        if ended.code < 0 and supervisor.restart(ended.name):
+            board.note(f'{ended.name} is started again')
+            return None
+        why = f': {ended.message}' if ended.message else ''
+        log = supervisor.log(ended.name)
+        self.message = f'{ended.describe()} before the run began{why}; see {log}'
+        return ABORTED
 
     def _recorder_is_done(self, supervisor: Supervisor) -> bool:
         """Whether the recorder has written everything, or had time enough to."""

@@ -60,6 +60,7 @@ class Scoreboard:
         self._judged: Counter[bool] = Counter()
         self._latencies_s: deque[float] = deque(maxlen=LATENCIES)
         self._repaired = self._dropped = 0
+        self._tasks: set[int] = set()
         self._devices: dict[int, tuple[float, float]] = {}
         self._links: dict[int, str] = {}
         self._servers: dict[str, ServerView] = {}
@@ -122,8 +123,9 @@ class Scoreboard:
             for device, position in zip(message.device_id, message.position, strict=True):
                 self._devices[device] = (position.x, position.y)
             if message.slot >= 0:
-                created = self._values.get('created', 0) + len(message.tasks)
-                self._values['created'] = created
+                # A report may be sent again, so tasks are told apart by their numbers.
+                self._tasks.update(task.task_id for task in message.tasks)
+                self._values['created'] = max(self._values.get('created', 0), len(self._tasks))
 
     def on_server_report(self, message: Any) -> None:
         """sec_offload/msg/ServerReport."""

@@ -71,7 +71,6 @@ class Exit:
 class _Child:
     program: Program
     process: subprocess.Popen[bytes]
-    tries: int = 1
 
 
 class Supervisor:
@@ -96,6 +95,7 @@ class Supervisor:
         self._environment = dict(os.environ if environment is None else environment)
         self._retry_delay_s = retry_delay_s
         self._children: dict[str, _Child] = {}
+        self._tries: dict[str, int] = {}
         self._due: dict[str, tuple[float, int]] = {}
         # SimpleQueue, because a signal handler may call `wake` while `wait` holds the queue.
         self._news: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
@@ -104,6 +104,11 @@ class Supervisor:
     def running(self) -> list[str]:
         """Names of the processes that live."""
         return list(self._children)
+
+    @property
+    def is_idle(self) -> bool:
+        """No process lives, and none is going to be started again."""
+        return not self._children and not self._due
 
     def pid(self, name: str) -> int:
         """Process number of a process that lives."""
@@ -118,6 +123,14 @@ class Supervisor:
         self._logs.mkdir(parents=True, exist_ok=True)
         for program in self._programs:
             self._spawn(program, tries=1)
+
+    def restart(self, name: str) -> bool:
+        """Start a process that has ended again, if that has not been tried too often."""
+        tries = self._tries[name] + 1
+        if tries > 1 + RETRIES:
+            return False
+        self._due.setdefault(name, (time.monotonic() + self._retry_delay_s, tries))
+        return True
 
     def wake(self) -> None:
         """End a `wait` that is going on; a signal handler may call it."""
@@ -188,7 +201,8 @@ class Supervisor:
                 env=self._environment,
                 start_new_session=True,  # Ctrl-C reaches the supervisor only
             )
-        self._children[program.name] = _Child(program, process, tries)
+        self._children[program.name] = _Child(program, process)
+        self._tries[program.name] = tries
         threading.Thread(target=self._await, args=(program.name, process), daemon=True).start()
 
     def _await(self, name: str, process: subprocess.Popen[bytes]) -> None:
@@ -204,13 +218,8 @@ class Supervisor:
 
     def _ended(self, name: str, code: int) -> Exit:
         child = self._forget(name, code)
-        respawns = (
-            child.program.respawn
-            and code not in (0, CONFIGURATION_ERROR)
-            and child.tries <= RETRIES
-        )
-        if respawns:
-            self._due[name] = (time.monotonic() + self._retry_delay_s, child.tries + 1)
+        wanted = child.program.respawn and code not in (0, CONFIGURATION_ERROR)
+        respawns = wanted and self.restart(name)
         return Exit(name, code, last_message(self.log(name)), respawns)
 
     def _forget(self, name: str, code: int) -> _Child:

@@ -24,7 +24,7 @@ def slot_start(slot: int) -> Message:
 def device_report(slot: int, tasks: int = 0) -> Message:
     return Message(
         slot=slot, device_id=[0, 1], position=[point(100, 100), point(400, 300)],
-        tasks=[Message()] * tasks,
+        tasks=[Message(task_id=1000 * slot + number) for number in range(tasks)],
     )  # fmt: skip
 
 

@@ -118,17 +118,22 @@ def test_slot_lines_are_about_the_slot_that_was_closed():
     assert (slots[0].slot, slots[0].time_s) == (7, 7.0)
 
 
-def test_heartbeats_create_no_tasks():
+def test_heartbeats_and_repeated_reports_create_no_tasks():
     board = scoreboard()
     board.on_device_report(make.device_report(0, tasks=2))
     board.on_device_report(make.device_report(-1, tasks=0))
+    board.on_device_report(make.device_report(0, tasks=2))
     assert board.snapshot().created == 2
+    board.on_run_state(make.run_state(state=3, tasks_created=5))
+    assert board.snapshot().created == 5
 
 
 def test_plain_line(snapshot):
     line = plain_line(snapshot)
     assert '\n' not in line
-    assert 'slot    4/20' in line
+    assert line.startswith('slot 4/20 ')
+    late = dataclasses.replace(snapshot, slot=20)
+    assert plain_line(late).startswith('draining ')
     assert 'devices 1, uavs 1, satellites 1' in line
     assert '(fallback)' in plain_line(dataclasses.replace(snapshot, fallback=True))
 

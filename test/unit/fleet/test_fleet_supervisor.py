@@ -131,6 +131,17 @@ def test_respawn_is_bounded(tmp_path, environment, monkeypatch):
     assert supervisor.running == []
 
 
+def test_restart_on_request_is_bounded(tmp_path, environment, monkeypatch):
+    monkeypatch.setattr(supervising, 'RETRIES', 1)
+    supervisor = supervisor_of(tmp_path, environment, program('crashing'))
+    assert not next_exits(supervisor)[0].respawns
+    assert supervisor.is_idle
+    assert supervisor.restart('crashing')
+    assert not supervisor.is_idle
+    assert next_exits(supervisor)[0].code == 7
+    assert not supervisor.restart('crashing')
+
+
 def test_killed_process_is_noticed_and_comes_back(tmp_path, environment):
     supervisor = supervisor_of(tmp_path, environment, program('obedient', respawn=True))
     until_ready(supervisor, 'obedient')
