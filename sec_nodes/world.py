@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sec_nodes.inference.codec import encoded_size_bit
-from sec_nodes.inference.engine import SplitModel
+from sec_nodes.inference.manifest import Manifest, ModelEntry, load_manifest
 from sec_nodes.scenarios.survey import Survey
 from sec_nodes.scenarios.survey_settings import SurveySettings
 from sec_nodes.slot import ModelTable
@@ -19,7 +19,7 @@ class World:
     """What every node of a run agrees on."""
 
     scenario: Survey
-    models: dict[str, SplitModel]
+    manifest: Manifest
 
     @property
     def settings(self) -> SurveySettings:
@@ -27,39 +27,39 @@ class World:
         return self.scenario.settings
 
 
-def build_world(settings: SurveySettings, threads: int = 1) -> World:
-    """Load the models that a scenario names and tabulate their cuts.
+def build_world(settings: SurveySettings) -> World:
+    """A scenario with the tables of the models that it names; the models stay on disk.
 
     Args:
         settings: the scenario.
-        threads: threads of ONNX Runtime for one inference.
 
     Raises:
-        ModelError: a model is unknown, missing or damaged.
+        ModelError: the manifest is broken or does not know a model.
     """
     names = dict.fromkeys((settings.devices.model, settings.uavs.model, settings.satellites.model))
-    models = {name: SplitModel.load(name, threads=threads) for name in names}
-    return World(Survey(settings, tabulate(list(models.values()), settings.codec)), models)
+    manifest = load_manifest()
+    entries = [manifest.entry(name) for name in names]
+    return World(Survey(settings, tabulate(entries, settings.codec)), manifest)
 
 
-def tabulate(models: Sequence[SplitModel], codec: str) -> ModelTable:
+def tabulate(entries: Sequence[ModelEntry], codec: str) -> ModelTable:
     """Accuracy and cuts of models as one padded table.
 
     Args:
-        models: the models, in the order of the table's rows.
+        entries: the models, in the order of the table's rows.
         codec: how tensors travel; decides the size of each cut.
     """
-    shape = (len(models), max(len(model.cuts) for model in models))
+    shape = (len(entries), max(len(entry.cuts) for entry in entries))
     front_flop, back_flop, cut_bit = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    for row, model in enumerate(models):
-        for column, cut in enumerate(model.cuts):
+    for row, entry in enumerate(entries):
+        for column, cut in enumerate(entry.cuts):
             front_flop[row, column] = cut.front_flop
             back_flop[row, column] = cut.back_flop
             cut_bit[row, column] = encoded_size_bit(cut.shape, cut.dtype, codec)
     return ModelTable(
-        model_id=tuple(model.id for model in models),
-        accuracy=np.array([model.accuracy for model in models]),
-        n_cuts=np.array([len(model.cuts) for model in models]),
+        model_id=tuple(entry.id for entry in entries),
+        accuracy=np.array([entry.accuracy.value for entry in entries]),
+        n_cuts=np.array([len(entry.cuts) for entry in entries]),
         front_flop=front_flop,
         back_flop=back_flop,
         cut_bit=cut_bit,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from sec_nodes.inference.engine import SplitModel
-from sec_nodes.inference.manifest import Manifest, ModelEntry
+from sec_nodes.inference.manifest import CutInfo, Manifest, ModelEntry
 from sec_nodes.inference.scenes import CLASSES
 
 SOURCE_COMMAND = 'python tools/train_scene_classifier.py'
@@ -77,6 +77,9 @@ def entry_of(models_dir: Path, scored: ScoredModel) -> ModelEntry:
             'output': {'name': last.tensor, 'shape': last.shape, 'dtype': last.dtype},
             'classes': CLASSES,
             'flop': last.front_flop,
+            'cuts': [
+                {name: getattr(cut, name) for name in CutInfo.model_fields} for cut in split.cuts
+            ],
             'parameters': sum(math.prod(tensor.dims) for tensor in trained),
             'accuracy': {
                 'value': round(scored.accuracy, 4),

@@ -110,13 +110,13 @@ def check_images(folder: Path) -> None:
 
 
 def check_models_and_controller(fleet: FleetSettings, scenario: SurveySettings) -> None:
-    """Load the models, checksums included, and make the controller once.
+    """Read the models, checksums included, and make the controller once.
 
     Raises:
         ConfigError: a model is unknown, missing or damaged, or the controller is unknown.
     """
     from sec_nodes.controllers.base import ControllerError, controller_names, create
-    from sec_nodes.inference.manifest import ModelError
+    from sec_nodes.inference.manifest import ModelError, default_models_dir, read_checked
     from sec_nodes.world import build_world
 
     known = controller_names()
@@ -126,6 +126,9 @@ def check_models_and_controller(fleet: FleetSettings, scenario: SurveySettings) 
         )
     try:
         world = build_world(scenario)
+        for name in world.scenario.models.model_id:
+            for file in world.manifest.entry(name).files:
+                read_checked(default_models_dir(), file)
         create(fleet.controller, world.scenario, fleet.seed)
     except (ControllerError, ModelError) as error:
         raise ConfigError(str(error)) from None

@@ -38,6 +38,19 @@ class TensorInfo(_Strict):
     dtype: str
 
 
+class CutInfo(_Strict):
+    """A place where the graph can be cut: the tensor there, and the work on either side [FLOP].
+
+    The same as `splitting.Cut`, for those who plan with a model but never run it.
+    """
+
+    tensor: str
+    shape: tuple[Annotated[int, Field(gt=0)], ...]
+    dtype: str
+    front_flop: int = Field(ge=0)
+    back_flop: int = Field(ge=0)
+
+
 class Accuracy(_Strict):
     """Share of held-out pictures answered rightly.
 
@@ -67,6 +80,7 @@ class ModelEntry(_Strict):
     output: TensorInfo
     classes: tuple[str, ...] = Field(min_length=2)
     flop: int = Field(gt=0)
+    cuts: tuple[CutInfo, ...] = Field(min_length=2)
     parameters: int = Field(gt=0)
     accuracy: Accuracy
     opset: int

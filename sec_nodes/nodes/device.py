@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sec_nodes.inference.codec import PayloadError, encode
+from sec_nodes.inference.engine import SplitModel
 from sec_nodes.inference.pictures import FolderPictures, Picture, PictureSource, RenderedPictures
 from sec_nodes.loop.devices import TASKS_PER_DEVICE, DeviceFleet
 from sec_nodes.loop.ledger import Energy, Task, Timing
@@ -61,7 +62,8 @@ class DeviceNode(SecNode):
             chosen.seed,
         )
         self.row_of = {int(device): row for row, device in enumerate(self.fleet.ids)}
-        own_model = self.world.models[self.world.settings.devices.model]
+        self.models = {name: SplitModel.load(name) for name in self.world.scenario.models.model_id}
+        own_model = self.models[self.world.settings.devices.model]
         self.pictures: PictureSource = (
             FolderPictures(chosen.images, classes=own_model.classes)
             if chosen.images
@@ -144,7 +146,7 @@ class DeviceNode(SecNode):
 
     def start(self, slot: int, order: msg.Assignment, row: int, pending: Pending) -> None:
         """Reserve the device's processor and hand the picture to the worker."""
-        model = self.world.models.get(order.model_id)
+        model = self.models.get(order.model_id)
         if model is None or order.split >= len(model.cuts):
             self.tell(order, msg.TaskReport.ERROR, f'no cut {order.split} of {order.model_id!r}')
             return
@@ -168,7 +170,7 @@ class DeviceNode(SecNode):
         energy: Energy,
     ) -> None:
         """Run the layers before the cut and send what comes out. On the worker's thread."""
-        model = self.world.models[order.model_id]
+        model = self.models[order.model_id]
         began = time.perf_counter()
         try:
             tensor = model.run_front(order.split, image)

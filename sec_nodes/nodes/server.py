@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sec_nodes.inference.codec import PayloadError, decode
+from sec_nodes.inference.engine import SplitModel
 from sec_nodes.loop.serving import ComputeQueue, OrderedIntake
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import CommonParameters, SecNode
@@ -72,6 +73,9 @@ class ServerNode(SecNode):
         self.worker = ThreadPoolExecutor(1, thread_name_prefix='inference')
         self.lock = threading.RLock()
         self.lanes = {lane.server_id: lane for lane in self.make_lanes()}
+        self.models = {
+            name: SplitModel.load(name) for name in {x.model_id for x in self.lanes.values()}
+        }
         self.reported_slot = -1
         self.last_report: msg.ServerReport | None = None
 
@@ -107,7 +111,7 @@ class ServerNode(SecNode):
         values: dict[str, object] = {
             f'{lane.name} queue': lane.waiting for lane in self.lanes.values()
         }
-        return values | {f'{key} provider': m.provider for key, m in self.world.models.items()}
+        return values | {f'{key} provider': m.provider for key, m in self.models.items()}
 
     def close(self) -> None:
         """Stop the threads."""
@@ -142,7 +146,7 @@ class ServerNode(SecNode):
                 state.backlog_s = lane.queue.backlog_s(time_s)
                 state.queue_length = lane.waiting
                 state.decision_slot = lane.decision_slot
-                state.provider = self.world.models[lane.model_id].provider
+                state.provider = self.models[lane.model_id].provider
                 states.append(state)
         report = msg.ServerReport(slot=slot, servers=states)
         report.header.frame_id = names.MAP_FRAME
@@ -202,7 +206,7 @@ class ServerNode(SecNode):
 
     def schedule(self, lane: Lane, payload: msg.Payload) -> None:
         """Give a payload its place in the queue and hand it to the worker."""
-        model = self.world.models[lane.model_id]
+        model = self.models[lane.model_id]
         if payload.cut >= len(model.cuts):
             self.refuse(lane, payload, f'no cut {payload.cut} of {lane.model_id!r}')
             return
@@ -235,7 +239,7 @@ class ServerNode(SecNode):
         start_s: float,
     ) -> None:
         """Run the layers after the cut. On the worker's thread."""
-        model = self.world.models[lane.model_id]
+        model = self.models[lane.model_id]
         began = time.perf_counter()
         try:
             answer, confidence = model.answer(model.run_back(payload.cut, tensor))

@@ -92,6 +92,8 @@ def test_cuts_and_manifest_agree(model):
         entry.flop,
     )
     assert (first.front_flop, first.back_flop, last.back_flop) == (0, entry.flop, 0)
+    listed = [cut.model_dump() for cut in entry.cuts]
+    assert listed == [{name: getattr(cut, name) for name in listed[0]} for cut in model.cuts]
     fronts = [cut.front_flop for cut in model.cuts]
     assert fronts == sorted(set(fronts))
     assert (entry.opset, entry.ir_version) <= (20, 10)

@@ -1,0 +1,86 @@
+"""The main job: devices ask, devices, UAVs and satellites answer, and the answers are right."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from mcap.reader import make_reader
+
+from sec_nodes.inference.engine import SplitModel
+from sec_nodes.inference.pictures import RenderedPictures
+from sec_nodes.loop.devices import TASKS_PER_DEVICE
+
+SEED = 3
+
+
+@pytest.fixture(scope='module')
+def models():
+    return {name: SplitModel.load(name) for name in ('scene-s', 'scene-l')}
+
+
+def test_the_main_job_ends_with_right_answers_from_all_tiers(start, models):
+    run = start('laptop', '--speed', 0, '--slots', 25, '--seed', SEED)
+    assert run.finish() == 0, run.output
+    run.assert_nothing_lost()
+    summary = run.summary()
+    served = summary['served_by']['kind']
+    assert min(served['local'], served['uav'], served['satellite']) >= 5, served
+    # held-out accuracies are 0.84 and 0.95
+    assert summary['accuracy']['all']['accuracy'] > 0.75
+    assert summary['tasks']['by_status']['done'] > 0.8 * summary['tasks']['created']
+    assert_answers_are_those_of_the_whole_models(run, models)
+    assert_times_add_up(run)
+    with (run.folder / 'run.mcap').open('rb') as file:
+        topics = {channel.topic for channel in make_reader(file).get_summary().channels.values()}
+    assert {'/scene', '/uav_0/odom', '/slot_state', '/task_outcome'} <= topics
+    assert not run.processes()
+
+
+def assert_answers_are_those_of_the_whole_models(run, models):
+    """Whatever the cut, the answer is the one that the uncut model gives."""
+    split = set()
+    for row in run.table('outcomes'):
+        if not row['answer']:
+            continue
+        task_id, device = int(row['task_id']), int(row['device_id'])
+        picture = RenderedPictures().picture(
+            SEED, device, int(row['slot']), task_id % TASKS_PER_DEVICE
+        )
+        model = models[row['model_id']]
+        answer, confidence = model.answer(model.run(picture.image))
+        assert row['answer'] == answer
+        assert float(row['confidence']) == pytest.approx(confidence, abs=1e-6)
+        assert row['truth'] == picture.label
+        split.add((row['model_id'], int(row['split'])))
+    cut_within = [cut for model, cut in split if 0 < cut < len(models[model].cuts) - 1]
+    assert cut_within, f'no task was cut within a network: {split}'
+
+
+def assert_times_add_up(run):
+    parts = ('decision', 'front', 'upload', 'wait', 'back', 'download')
+    for row in run.table('outcomes'):
+        if row['answer']:
+            total_s = math.fsum(float(row[f'timing_{part}_s']) for part in parts)
+            assert total_s == pytest.approx(float(row['latency_s']), abs=1e-6)
+            in_time = float(row['latency_s']) <= float(row['deadline_s'])
+            assert row['status'] == ('done' if in_time else 'late')
+
+
+def test_the_same_seed_gives_the_same_run_however_processes_are_cut(start, tmp_path, fleet_file):
+    tables = []
+    for number, fleet in enumerate(('laptop', fleet_file)):
+        folder = tmp_path / str(number)
+        run = start(fleet, '--speed', 0, '--slots', 8, '--seed', 5, folder=folder)
+        assert run.finish() == 0, run.output
+        tables.append({row['task_id']: row for row in run.table('outcomes')})
+    first, second = tables
+    assert first.keys() == second.keys()
+    for task_id, row in first.items():
+        for name in ('status', 'server_name', 'split', 'answer', 'attempts'):
+            assert row[name] == second[task_id][name]
+        for name in ('latency_s', 'energy_upload_j', 'timing_wait_s'):
+            np.testing.assert_allclose(
+                float(row[name]), float(second[task_id][name]), rtol=1e-9, atol=1e-12
+            )
