@@ -8,15 +8,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from sec_nodes.config import ConfigError
+from sec_nodes.config import ConfigError, suggest
 from sec_nodes.fleet.domain import DomainLock, busy, domain_id, keep_local, limit_threads
 from sec_nodes.fleet.expand import COORDINATOR, RECORDER, ProcessSpec, RunFiles
 from sec_nodes.fleet.plan import Plan, write_plan
 from sec_nodes.fleet.scoreboard import Scoreboard
+from sec_nodes.fleet.settings import FleetSettings
 from sec_nodes.fleet.supervisor import Exit, Program, Supervisor
 from sec_nodes.fleet.view import REFRESH_S, View
 
@@ -196,6 +198,7 @@ class Run:
 
     def _monitor(self, board: Scoreboard) -> Monitor:
         check_ros()
+        check_parameters(self._plan.fleet)
         from sec_nodes.fleet.monitor import Monitor
 
         return Monitor(board, self._plan.failures, on_news=lambda: self._interrupts.wake())
@@ -223,3 +226,18 @@ def check_ros() -> None:
                 f'{module} cannot be imported ({error}); call `make build`, then '
                 '`source scripts/env.sh`'
             ) from None
+
+
+def check_parameters(fleet: FleetSettings) -> None:
+    """Raise `ConfigError` for a parameter that its node does not have: ROS would ignore it."""
+    for process in fleet.processes:
+        if not process.params:
+            continue
+        kind = import_module(f'sec_nodes.nodes.{process.node}').Parameters
+        known = [item.name for item in fields(kind)] + ['use_sim_time']
+        for name in process.params:
+            if name not in known:
+                raise ConfigError(
+                    f'fleet {fleet.name!r}: node {process.node} has no parameter {name!r}; '
+                    f'{suggest(name, known)}'
+                )
