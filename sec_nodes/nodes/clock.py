@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-TICK_S = 0.01
-"""Wall time between messages [s]; more of them only cost every node time."""
+TICK_S = 0.02
+"""Wall time between messages [s]; nodes interpolate, and more would cost each of them time."""
 
 
 class SimClock:
@@ -65,7 +65,7 @@ class SimClock:
 
     def _tick(self) -> None:
         # in lockstep the same instant is repeated slowly, for nodes that come late
-        period_s = TICK_S if self._speed else 10 * TICK_S
+        period_s = TICK_S if self._speed else 5 * TICK_S
         while not self._closed.wait(period_s):
             self._publish(self.now_s())
 

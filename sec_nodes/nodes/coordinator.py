@@ -28,7 +28,8 @@ from sec_nodes.nodes.scene import scene_markers
 from sec_nodes.slot import LOCAL
 from sec_offload import msg
 
-TICK_S = 0.004
+TICK_S = 0.01
+"""Wall time between looks at what time alone changes [s]; all else is driven by messages."""
 RESEND_S = 0.5
 """Wall time after which an unanswered request is repeated [s]."""
 

@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sec_nodes.nodes import names
+from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
 
 if TYPE_CHECKING:
-    from rosgraph_msgs.msg import Clock
-
     from sec_nodes.nodes.base import SecNode
     from sec_offload.msg import SlotStart
 
@@ -24,7 +23,7 @@ EXTRAPOLATION_S = 0.1
 class RunTime:
     """Time of the run [s], counted from the start of slot 0.
 
-    On /clock it is interpolated between messages, because those come only every 10 ms. Without
+    On /clock it is interpolated between messages, because those come only every 20 ms. Without
     /clock it is the node's own clock, set by the stamps of the slots.
 
     Args:
@@ -39,8 +38,11 @@ class RunTime:
         self._ticked_s, self._ticked_at = 0.0, time.monotonic()
         self._slot_s = 0.0
         if node.simulated:
-            node.create_subscription(
-                names.CLOCK.type, names.CLOCK.name, self._on_clock, names.CLOCK.qos
+            every = JumpThreshold(
+                min_forward=Duration(nanoseconds=1), min_backward=Duration(nanoseconds=-1)
+            )
+            self._on_tick = node.get_clock().create_jump_callback(
+                every, post_callback=lambda _: self._tick()
             )
 
     @property
@@ -74,10 +76,9 @@ class RunTime:
             return 0.0
         return (release_s - self.now_s()) / self._speed
 
-    def _on_clock(self, message: Clock) -> None:
-        ticked_s = _seconds(message.clock)
-        if ticked_s != self._ticked_s:
-            self._ticked_s, self._ticked_at = ticked_s, time.monotonic()
+    def _tick(self) -> None:
+        self._ticked_s = self._node.get_clock().now().nanoseconds * 1e-9
+        self._ticked_at = time.monotonic()
 
 
 class Releases:
