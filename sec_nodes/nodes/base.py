@@ -56,6 +56,7 @@ class SecNode(Node):
         super().__init__(name)
         self.counts: Counter[str] = Counter()
         self.done: Future = Future()
+        self._unwired: list[Any] | None = None
         self.settings_of_run: Any = read_parameters(self, kind)
         self._diagnostics = self.advertise(names.DIAGNOSTICS)
         self.create_wall_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics)
@@ -84,6 +85,15 @@ class SecNode(Node):
 
         return self.create_subscription(topic.type, topic.name, guarded, topic.qos)
 
+    def wired(self, *endpoints: Any) -> bool:
+        """Whether publishers and subscriptions are connected to all that is known to be there.
+
+        A message that is published before both sides have found each other is lost for one of
+        them. At least one partner must be there; once true, it stays true.
+        """
+        self._unwired = [one for one in self._unwired_of(endpoints) if not self._is_matched(one)]
+        return not self._unwired
+
     def stop(self, code: int) -> None:
         """End the process with an exit code, once the current callback is over."""
         if not self.done.done():
@@ -111,6 +121,19 @@ class SecNode(Node):
 
     def close(self) -> None:
         """Release what is not ROS's; called once when the node ends."""
+
+    def _unwired_of(self, endpoints: tuple[Any, ...]) -> list[Any]:
+        return list(endpoints) if self._unwired is None else self._unwired
+
+    def _is_matched(self, endpoint: Any) -> bool:
+        if hasattr(endpoint, 'get_subscription_count'):
+            matched = endpoint.get_subscription_count()
+            known = self.count_subscribers(endpoint.topic_name)
+        else:
+            known = self.count_publishers(endpoint.topic_name)
+            # older rclpy cannot tell how many of those are connected
+            matched = getattr(endpoint, 'get_publisher_count', lambda: known)()
+        return bool(0 < known <= matched)
 
     def _wall_clock(self) -> Any:
         if not hasattr(self, '_steady'):

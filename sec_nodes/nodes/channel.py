@@ -68,11 +68,16 @@ class ChannelNode(SecNode):
             server: self.advertise(names.VEHICLE_PAYLOAD.of(scenario.server_name(server)))
             for server in range(self.world.settings.n_servers)
         }
-        self.listen(names.SLOT_START, self.time.on_slot_start)
-        self.listen(names.LINK_REQUEST, self.on_link_request)
-        self.listen(names.ASSIGNMENTS, self.on_assignments)
-        self.listen(names.PAYLOAD_TX, self.on_payload)
-        self.listen(names.RESULT_TX, self.on_result)
+        self.lifelines = (
+            *self.payloads.values(),
+            self.results,
+            self.news,
+            self.listen(names.SLOT_START, self.time.on_slot_start),
+            self.listen(names.LINK_REQUEST, self.on_link_request),
+            self.listen(names.ASSIGNMENTS, self.on_assignments),
+            self.listen(names.PAYLOAD_TX, self.on_payload),
+            self.listen(names.RESULT_TX, self.on_result),
+        )
         self.listen(names.FAILURE, self.on_failure)
 
     def health(self) -> dict[str, object]:
@@ -85,8 +90,8 @@ class ChannelNode(SecNode):
         self.releases.close()
 
     def on_link_request(self, request: msg.LinkRequest) -> None:
-        """Compute the links of a slot, once everybody who needs them listens."""
-        if not self.is_wired(request):
+        """Compute the links of a slot, once everybody is connected."""
+        if not self.wired(*self.lifelines):
             return
         if request.slot not in self.slots:
             self.slots[request.slot] = self.measure(request)
@@ -96,15 +101,6 @@ class ChannelNode(SecNode):
         table = links_message(request.slot, list(kept.row), list(kept.column), kept.links)
         table.header = request.header
         self.tables.publish(table)
-
-    def is_wired(self, request: msg.LinkRequest) -> bool:
-        """Whether payloads reach every living server, and answers some device."""
-        living = (server.server_id for server in request.servers if server.alive)
-        reached = all(
-            server in self.payloads and self.payloads[server].get_subscription_count()
-            for server in living
-        )
-        return bool(reached and self.results.get_subscription_count())
 
     def measure(self, request: msg.LinkRequest) -> SlotLinks:
         """Gains, rates, delays and losses of a slot."""

@@ -102,11 +102,16 @@ class CoordinatorNode(SecNode):
         self.origin_ns = 0
         self.clock: SimClock | None = None
         self.advertise_all()
-        self.listen(names.DEVICE_REPORT, self.on_device_report)
-        self.listen(names.SERVER_REPORT, self.on_server_report)
-        self.listen(names.LINK_TABLE, self.on_link_table)
         self.listen(names.SLOT_DECISION, self.on_decision)
-        self.listen(names.TASK_REPORT, self.on_task_report)
+        self.lifelines = (
+            self.starts,
+            self.requests,
+            self.batches,
+            self.listen(names.DEVICE_REPORT, self.on_device_report),
+            self.listen(names.SERVER_REPORT, self.on_server_report),
+            self.listen(names.LINK_TABLE, self.on_link_table),
+            self.listen(names.TASK_REPORT, self.on_task_report),
+        )
         name, kind = names.INJECT_FAILURE
         self.create_service(kind, name, self.on_inject_failure)
         if self.chosen.backend == 'sim':
@@ -211,10 +216,10 @@ class CoordinatorNode(SecNode):
             missing = ['controller']
         if not missing and self.requests.get_subscription_count() == 0:
             missing = ['channel']
-        if not missing:
+        if not missing and self.wired(*self.lifelines):
             self.begin()
         elif waited_s > self.chosen.await_timeout_s:
-            if missing == ['controller']:
+            if missing in ([], ['controller']):
                 self.begin()
             else:
                 shown = ', '.join(missing[:8]) + (' ...' if len(missing) > 8 else '')

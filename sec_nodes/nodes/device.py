@@ -80,9 +80,14 @@ class DeviceNode(SecNode):
         self.reports = self.advertise(names.DEVICE_REPORT)
         self.payloads = self.advertise(names.PAYLOAD_TX)
         self.news = self.advertise(names.TASK_REPORT)
-        self.listen(names.SLOT_START, self.on_slot_start)
-        self.listen(names.ASSIGNMENTS, self.on_assignments)
-        self.listen(names.RESULT, self.on_result)
+        self.lifelines = (
+            self.payloads,
+            self.news,
+            self.reports,
+            self.listen(names.SLOT_START, self.on_slot_start),
+            self.listen(names.ASSIGNMENTS, self.on_assignments),
+            self.listen(names.RESULT, self.on_result),
+        )
         self.listen(names.TASK_OUTCOME, self.on_outcome)
         self.create_wall_timer(chosen.heartbeat_s, self.beat)
 
@@ -96,8 +101,8 @@ class DeviceNode(SecNode):
         self.releases.close()
 
     def beat(self) -> None:
-        """Say that the process lives, once its payloads have somewhere to go."""
-        if self.payloads.get_subscription_count() and self.news.get_subscription_count():
+        """Say that the process lives, once it is connected."""
+        if self.wired(*self.lifelines):
             self.reports.publish(self.report(-1, self.time.now_s(), []))
 
     def on_slot_start(self, message: msg.SlotStart) -> None:

@@ -82,12 +82,17 @@ class ServerNode(SecNode):
         self.reports = self.advertise(names.SERVER_REPORT)
         self.results = self.advertise(names.RESULT_TX)
         self.news = self.advertise(names.TASK_REPORT)
+        self.lifelines = [
+            self.results,
+            self.news,
+            self.reports,
+            self.listen(names.SLOT_START, self.on_slot_start),
+            self.listen(names.ASSIGNMENTS, self.on_assignments),
+        ]
         for lane in self.lanes.values():
             lane.intake = OrderedIntake(partial(self.schedule, lane))
             topic = names.VEHICLE_PAYLOAD.of(lane.name)
-            self.listen(topic, partial(self.on_payload, lane))
-        self.listen(names.SLOT_START, self.on_slot_start)
-        self.listen(names.ASSIGNMENTS, self.on_assignments)
+            self.lifelines.append(self.listen(topic, partial(self.on_payload, lane)))
         self.listen(names.TASK_REPORT, self.on_task_report)
         self.listen(names.FAILURE, self.on_failure)
         self.create_wall_timer(self.chosen.heartbeat_s, self.beat)
@@ -119,8 +124,8 @@ class ServerNode(SecNode):
         self.releases.close()
 
     def beat(self) -> None:
-        """Say that the servers live, once their answers have somewhere to go."""
-        if self.results.get_subscription_count() and self.news.get_subscription_count():
+        """Say that the servers live, once they are connected."""
+        if self.wired(*self.lifelines):
             self.reports.publish(self.report(-1, self.time.now_s()))
 
     def on_slot_start(self, message: msg.SlotStart) -> None:

@@ -148,7 +148,7 @@ def fleet_file(tmp_path):
     """A fleet with one process a UAV, so that a single one can be killed."""
     path = tmp_path / 'fleet.yaml'
     path.write_text(
-        'name: test\n'
+        'name: test\nbackend: sim\nscenario: survey\ncontroller: greedy\n'
         'processes:\n'
         '  - {node: recorder}\n'
         '  - {node: channel}\n'
