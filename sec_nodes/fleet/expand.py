@@ -108,6 +108,7 @@ def _common(fleet: FleetSettings, files: RunFiles) -> dict[str, dict[str, Any]]:
             'slots': fleet.slots,
             'speed': float(fleet.speed),
             'backend': fleet.backend,
+            'await_nodes': RECORDER if any(p.node == RECORDER for p in fleet.processes) else '',
         },
         'device': {'images': str(fleet.images.resolve()) if fleet.images else ''},
         'controller': {'controller': fleet.controller},

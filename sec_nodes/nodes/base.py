@@ -91,8 +91,12 @@ class SecNode(Node):
         A message that is published before both sides have found each other is lost for one of
         them. At least one partner must be there; once true, it stays true.
         """
-        self._unwired = [one for one in self._unwired_of(endpoints) if not self._is_matched(one)]
+        self._unwired = [one for one in self._unwired_of(endpoints) if not is_matched(self, one)]
         return not self._unwired
+
+    def interrupt(self) -> None:
+        """Somebody asks the process to end (SIGINT, SIGTERM)."""
+        self.stop(0)
 
     def stop(self, code: int) -> None:
         """End the process with an exit code, once the current callback is over."""
@@ -125,16 +129,6 @@ class SecNode(Node):
     def _unwired_of(self, endpoints: tuple[Any, ...]) -> list[Any]:
         return list(endpoints) if self._unwired is None else self._unwired
 
-    def _is_matched(self, endpoint: Any) -> bool:
-        if hasattr(endpoint, 'get_subscription_count'):
-            matched = endpoint.get_subscription_count()
-            known = self.count_subscribers(endpoint.topic_name)
-        else:
-            known = self.count_publishers(endpoint.topic_name)
-            # older rclpy cannot tell how many of those are connected
-            matched = getattr(endpoint, 'get_publisher_count', lambda: known)()
-        return bool(0 < known <= matched)
-
     def _wall_clock(self) -> Any:
         if not hasattr(self, '_steady'):
             from rclpy.clock import Clock, ClockType
@@ -157,6 +151,18 @@ class SecNode(Node):
             )
         ]
         self._diagnostics.publish(message)
+
+
+def is_matched(node: Node, endpoint: Any) -> bool:
+    """Whether a publisher or subscription is connected to all its known partners, and has one."""
+    if hasattr(endpoint, 'get_subscription_count'):
+        matched = endpoint.get_subscription_count()
+        known = node.count_subscribers(endpoint.topic_name)
+    else:
+        known = node.count_publishers(endpoint.topic_name)
+        # older rclpy cannot tell how many of those are connected
+        matched = getattr(endpoint, 'get_publisher_count', lambda: known)()
+    return bool(0 < known <= matched)
 
 
 def parse_ids(text: str, count: int) -> list[int]:
@@ -201,7 +207,7 @@ def run(make: Callable[[], SecNode], args: list[str] | None = None) -> None:
     try:
         node = made = make()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: made.stop(0))
+            signal.signal(number, lambda *_: made.interrupt())
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin_until_future_complete(node.done)

@@ -30,6 +30,8 @@ from sec_offload import msg
 
 TICK_S = 0.01
 """Wall time between looks at what time alone changes [s]; all else is driven by messages."""
+FAREWELL_S = 0.3
+"""Wall time to take in what is under way when the run is interrupted [s]."""
 RESEND_S = 0.5
 """Wall time after which an unanswered request is repeated [s]."""
 
@@ -64,6 +66,10 @@ class Parameters(CommonParameters):
     await_timeout_s: float = parameter(
         60.0, 'wall time to wait for all nodes before the first slot [s]', low=1.0, high=3600.0
     )
+    await_nodes: str = parameter(
+        '',
+        'nodes that must say that they are ready as well, such as recorder; separated by commas',
+    )
     max_attempts: int = parameter(3, 'how often a task may be sent out', low=1, high=100)
     drain_slots: int = parameter(5, 'slots after the last, to finish open tasks', low=0, high=1000)
 
@@ -76,6 +82,7 @@ class Phase(Enum):
     LINKING = auto()
     DECIDING = auto()
     SERVING = auto()
+    INTERRUPTED = auto()
     OVER = auto()
 
 
@@ -97,7 +104,9 @@ class CoordinatorNode(SecNode):
         )
         self.dispatcher = Dispatcher(scenario, fallback, self.ledger)
         self.names = [scenario.server_name(server) for server in self.servers.expected]
+        self.unready = {name.strip() for name in self.chosen.await_nodes.split(',')} - {''}
         self.phase = Phase.WAITING
+        self.interrupted = False
         self.slot = -1
         self.origin_ns = 0
         self.clock: SimClock | None = None
@@ -112,6 +121,7 @@ class CoordinatorNode(SecNode):
             self.listen(names.LINK_TABLE, self.on_link_table),
             self.listen(names.TASK_REPORT, self.on_task_report),
         )
+        self.listen(names.READY, lambda message: self.unready.discard(message.data))
         name, kind = names.INJECT_FAILURE
         self.create_service(kind, name, self.on_inject_failure)
         if self.chosen.backend == 'sim':
@@ -171,6 +181,8 @@ class CoordinatorNode(SecNode):
         at = time.monotonic()
         if self.phase is Phase.OVER:
             return
+        if self.interrupted and self.phase is not Phase.INTERRUPTED:
+            self.enter(Phase.INTERRUPTED)
         self.notice_silence(at)
         if self.phase is not Phase.WAITING:
             self.give_up_tries()
@@ -196,6 +208,8 @@ class CoordinatorNode(SecNode):
                 self.decide_by_fallback('nobody listens' if nobody else 'no answer in time')
         elif self.phase is Phase.SERVING and self.slot_is_over():
             self.next_slot()
+        elif self.phase is Phase.INTERRUPTED and waited_s > FAREWELL_S:
+            self.finish(msg.RunState.ABORTED, 'run_aborted', 1)
 
     def enter(self, phase: Phase) -> None:
         """Go to another phase."""
@@ -212,6 +226,7 @@ class CoordinatorNode(SecNode):
         """Begin when everybody has been heard of."""
         missing = [f'device {d}' for d in self.devices.absent()]
         missing += [self.names[server] for server in self.servers.absent()]
+        missing += sorted(self.unready)
         if not missing and self.states.get_subscription_count() == 0:
             missing = ['controller']
         if not missing and self.requests.get_subscription_count() == 0:
@@ -542,10 +557,14 @@ class CoordinatorNode(SecNode):
             publisher.wait_for_all_acked(Duration(seconds=2))
         self.stop(code)
 
+    def interrupt(self) -> None:
+        """Abort the run in good order; a second interrupt ends it at once."""
+        if self.interrupted:
+            self.stop(1)
+        self.interrupted = True
+
     def close(self) -> None:
-        """Stop the clock; a run that is stopped early is aborted in good order."""
-        if self.phase is not Phase.OVER:
-            self.finish(msg.RunState.ABORTED, 'run_aborted', 1)
+        """Stop the clock."""
         if self.clock is not None:
             self.clock.close()
 

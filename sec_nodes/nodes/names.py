@@ -13,6 +13,7 @@ from geometry_msgs.msg import PoseStamped, Vector3Stamped
 from nav_msgs.msg import Odometry, Path
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
+from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
 from sec_offload import msg, srv
@@ -71,6 +72,7 @@ TASK_OUTCOME = Topic('task_outcome', msg.TaskOutcome, PAYLOAD)
 SLOT_OUTCOME = Topic('slot_outcome', msg.SlotOutcome, STANDARD)
 RUN_STATE = Topic('run_state', msg.RunState, STATE)
 VISIBILITY = Topic('visibility', msg.VisibilityWindows, STATE)
+READY = Topic('ready', String, _profile(20, durability=DurabilityPolicy.TRANSIENT_LOCAL))
 FAILURE = Topic('failure', msg.Failure, COMMAND)
 SCENE = Topic('scene', MarkerArray, STANDARD)
 

@@ -30,6 +30,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from sec_nodes.config import ConfigError
 from sec_nodes.nodes import names
+from sec_nodes.nodes.base import is_matched
 from sec_nodes.nodes.parameters import ParameterError, parameter, read_parameters
 from sec_nodes.recording.definitions import DefinitionError, full_definition
 from sec_nodes.recording.mcap_log import McapLog
@@ -109,7 +110,21 @@ class Recorder(Node):
                 *(names.VEHICLE_PAYLOAD.of(name) for name in servers.values()),
             ):
                 self._record(topic, None)
+        self._essential = self.subscription_of(names.DEVICE_REPORT, names.TASK_OUTCOME)
+        self._ready = self.create_publisher(names.READY.type, names.READY.name, names.READY.qos)
+        self._is_ready = False
         self.get_logger().info(f'recording to {self.run_dir}')
+
+    def subscription_of(self, *topics: names.Topic) -> list[Any]:
+        """Subscriptions to some topics of the graph."""
+        wanted = [self.resolve_topic_name(topic.name) for topic in topics]
+        return [one for one in self.subscriptions if one.topic_name in wanted]
+
+    def announce_when_ready(self) -> None:
+        """Say once that nothing will be missed: tasks and their outcomes arrive from now on."""
+        if not self._is_ready and all(is_matched(self, one) for one in self._essential):
+            self._is_ready = True
+            self._ready.publish(names.READY.type(data=self.get_name()))
 
     @property
     def run_is_over(self) -> bool:
@@ -308,6 +323,7 @@ def _record_run(node: Recorder, stop: _Stop) -> None:
                 break
             node.take_all()
             if look % 10 == 0:
+                node.announce_when_ready()
                 executor.spin_once(timeout_sec=0.0)  # answers those who ask for parameters
             time.sleep(REST_S)
 

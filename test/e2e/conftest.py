@@ -149,6 +149,7 @@ def fleet_file(tmp_path):
     path = tmp_path / 'fleet.yaml'
     path.write_text(
         'name: test\nbackend: sim\nscenario: survey\ncontroller: greedy\n'
+        'seed: 1\nslots: 60\nspeed: 1.0\n'
         'processes:\n'
         '  - {node: recorder}\n'
         '  - {node: channel}\n'

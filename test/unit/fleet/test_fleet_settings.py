@@ -50,6 +50,7 @@ def test_laptop_has_one_process_a_tier(laptop, survey, files):
         'slots': 60,
         'speed': 1.0,
         'backend': 'sim',
+        'await_nodes': 'recorder',
     }
     assert specs['uavs'].params['use_sim_time'] is True
     assert specs['recorder'].params['run_dir'] == str(files.folder)
