@@ -28,7 +28,7 @@ from sec_nodes.nodes.scene import scene_markers
 from sec_nodes.slot import LOCAL
 from sec_offload import msg
 
-TICK_S = 0.01
+TICK_S = 0.005
 """Wall time between looks at what time alone changes [s]; all else is driven by messages."""
 FAREWELL_S = 0.3
 """Wall time to take in what is under way when the run is interrupted [s]."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sec_nodes.inference.codec import PayloadError, encode
 from sec_nodes.inference.engine import SplitModel
@@ -46,7 +45,12 @@ class Pending:
     """A picture that waits for its answer."""
 
     task: Task
-    picture: Picture
+    taken: Future[Picture]
+
+    @property
+    def picture(self) -> Picture:
+        """The picture, once the worker has it."""
+        return self.taken.result()
 
 
 class DeviceNode(SecNode):
@@ -112,7 +116,9 @@ class DeviceNode(SecNode):
             tasks = self.fleet.open_slot(message.slot, message.new_tasks)
             self.last_report = self.report(message.slot, message.start_s, tasks)
             for task in tasks:
-                self.pending[task.task_id] = Pending(task, self.take_picture(task))
+                # while the slot is being decided there is time for it
+                taken = self.worker.submit(self.take_picture, task)
+                self.pending[task.task_id] = Pending(task, taken)
         if self.last_report is not None and self.last_report.slot == message.slot:
             self.reports.publish(self.last_report)
 
@@ -162,14 +168,13 @@ class DeviceNode(SecNode):
         ready_s = self.fleet.start_s(row, order.assigned_s, service_s) + service_s
         timing = Timing(front_s=ready_s - order.assigned_s)
         energy = Energy(front_j=float(stage.energy_j))
-        image = pending.picture.image
-        self.worker.submit(self.compute, slot, order, image, ready_s, timing, energy)
+        self.worker.submit(self.compute, slot, order, pending, ready_s, timing, energy)
 
     def compute(
         self,
         slot: int,
         order: msg.Assignment,
-        image: NDArray[np.uint8],
+        pending: Pending,
         ready_s: float,
         timing: Timing,
         energy: Energy,
@@ -178,7 +183,7 @@ class DeviceNode(SecNode):
         model = self.models[order.model_id]
         began = time.perf_counter()
         try:
-            tensor = model.run_front(order.split, image)
+            tensor = model.run_front(order.split, pending.picture.image)
             with self.lock:
                 self.front_inference_s[order.task_id] = time.perf_counter() - began
             if order.server == LOCAL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from sec_nodes.config import ConfigError
@@ -32,6 +33,7 @@ class SatelliteNode(ServerNode):
         except (ValueError, OSError) as error:
             raise ConfigError(f'satellites of {self.chosen.scenario}: {error}') from None
         self.view: SatelliteView = self.network.at(0.0)
+        self.ahead: tuple[float, Future[SatelliteView]] | None = None
         self.passes_until_s = 0.0
         self.windows = self.advertise(names.VISIBILITY)
         self.announce_passes(0.0)
@@ -53,7 +55,13 @@ class SatelliteNode(ServerNode):
 
     def advance(self, time_s: float) -> None:
         """Follow the orbits, and announce the passes ahead."""
-        self.view = self.network.at(time_s)
+        if self.ahead is not None and self.ahead[0] == time_s:
+            self.view = self.ahead[1].result()
+        else:
+            self.view = self.network.at(time_s)
+        # the next slot opens a slot later: look ahead while there is time
+        following_s = time_s + self.world.settings.slot_s
+        self.ahead = (following_s, self.worker.submit(self.network.at, following_s))
         if time_s > self.passes_until_s - PASSES_AHEAD_S / 2:
             self.announce_passes(time_s)
 
