@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +12,9 @@ from typing import Any, TypeVar
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
-from rclpy.task import Future
 
 from sec_nodes.config import ConfigError
 from sec_nodes.controllers.base import ControllerError
@@ -22,6 +22,7 @@ from sec_nodes.inference.manifest import ModelError
 from sec_nodes.inference.pictures import PictureError
 from sec_nodes.nodes import names
 from sec_nodes.nodes.parameters import ParameterError, parameter, read_parameters
+from sec_nodes.nodes.spinning import WallTimer, spin
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.world import World, build_world
 
@@ -55,7 +56,9 @@ class SecNode(Node):
     def __init__(self, name: str, kind: type[ParametersT]) -> None:
         super().__init__(name)
         self.counts: Counter[str] = Counter()
-        self.done: Future = Future()
+        self.wall_timers: list[WallTimer] = []
+        self.exit_code: int | None = None
+        """Set when the process shall end."""
         self._unwired: list[Any] | None = None
         self.settings_of_run: Any = read_parameters(self, kind)
         self._diagnostics = self.advertise(names.DIAGNOSTICS)
@@ -66,9 +69,9 @@ class SecNode(Node):
         """Whether the node lives on /clock."""
         return bool(self.get_parameter('use_sim_time').value)
 
-    def create_wall_timer(self, period_s: float, callback: Callable[[], None]) -> Any:
-        """A timer on the machine's own clock, whatever /clock does."""
-        return self.create_timer(period_s, callback, clock=self._wall_clock())
+    def create_wall_timer(self, period_s: float, callback: Callable[[], None]) -> None:
+        """Call a function every period of the machine's own clock, whatever /clock does."""
+        self.wall_timers.append(WallTimer(period_s, callback, time.monotonic() + period_s))
 
     def advertise(self, topic: names.Topic) -> Any:
         """A publisher of a topic of the graph."""
@@ -100,8 +103,8 @@ class SecNode(Node):
 
     def stop(self, code: int) -> None:
         """End the process with an exit code, once the current callback is over."""
-        if not self.done.done():
-            self.done.set_result(code)
+        if self.exit_code is None:
+            self.exit_code = code
 
     def complain(self, what: str, detail: str) -> None:
         """Count something that is wrong, and log it at most every few seconds."""
@@ -128,13 +131,6 @@ class SecNode(Node):
 
     def _unwired_of(self, endpoints: tuple[Any, ...]) -> list[Any]:
         return list(endpoints) if self._unwired is None else self._unwired
-
-    def _wall_clock(self) -> Any:
-        if not hasattr(self, '_steady'):
-            from rclpy.clock import Clock, ClockType
-
-            self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        return self._steady
 
     def _publish_diagnostics(self) -> None:
         values = {**self.health(), **self.counts}
@@ -208,9 +204,7 @@ def run(make: Callable[[], SecNode], args: list[str] | None = None) -> None:
         node = made = make()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: made.interrupt())
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        executor.spin_until_future_complete(node.done)
+        spin(made, made.wall_timers, lambda: made.exit_code is not None)
     except CONFIGURATION_ERRORS as error:
         print(f'error: {error}', file=sys.stderr)
         code = 2
@@ -219,7 +213,7 @@ def run(make: Callable[[], SecNode], args: list[str] | None = None) -> None:
     finally:
         if node is not None:
             node.close()
-            code = int(node.done.result() or 0) if node.done.done() else code
+            code = code if node.exit_code is None else node.exit_code
             node.destroy_node()
         rclpy.try_shutdown()
     sys.exit(code)

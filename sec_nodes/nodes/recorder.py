@@ -32,6 +32,7 @@ from sec_nodes.config import ConfigError
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import is_matched
 from sec_nodes.nodes.parameters import ParameterError, parameter, read_parameters
+from sec_nodes.nodes.spinning import take_messages
 from sec_nodes.recording.definitions import DefinitionError, full_definition
 from sec_nodes.recording.mcap_log import McapLog
 from sec_nodes.recording.run_files import RunFiles
@@ -142,25 +143,6 @@ class Recorder(Node):
         """Outcomes that the coordinator has counted and that have not arrived."""
         ended = self.state.tasks_ended if self.state is not None else 0
         return max(0, ended - len(self.files.outcomes))
-
-    def take_all(self) -> None:
-        """Take in whatever has arrived.
-
-        An executor would build a wait set of all topics for the few messages that are ready at
-        once; with a fleet of UAVs at 50 Hz that costs several times what the messages do. It also
-        cannot tell when nothing is left, which counts at the end of a run. /clock is among the
-        subscriptions where time is simulated, and comes first.
-        """
-        subscription: Any  # typed differently from one ROS 2 to the next
-        for subscription in self.subscriptions:
-            with subscription.handle:
-                for _ in range(DEPTH):
-                    taken = subscription.handle.take_message(
-                        subscription.msg_type, subscription.raw
-                    )
-                    if taken is None:
-                        break
-                    subscription.callback(taken[0])
 
     def close(self) -> None:
         """Finish log and tables.
@@ -321,7 +303,7 @@ def _record_run(node: Recorder, stop: _Stop) -> None:
         for look in itertools.count():
             if condition() or stop.requests > 1 or time.monotonic() >= give_up:
                 break
-            node.take_all()
+            take_messages(node)
             if look % 10 == 0:
                 node.announce_when_ready()
                 executor.spin_once(timeout_sec=0.0)  # answers those who ask for parameters
@@ -331,7 +313,7 @@ def _record_run(node: Recorder, stop: _Stop) -> None:
     if node.state is not None and node.state.state != RunState.WAITING:
         watch(lambda: node.is_complete, FAREWELL_S if stop.requests else PATIENCE_S)
     watch(lambda: False, SETTLE_S)
-    node.take_all()
+    take_messages(node)
     if node.outcomes_missing:
         node.get_logger().warning(
             f'{node.outcomes_missing} outcomes were announced but did not arrive'
