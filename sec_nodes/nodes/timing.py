@@ -57,14 +57,16 @@ class RunTime:
 
     def on_slot_start(self, message: SlotStart) -> None:
         """Take note of a new slot."""
-        self._speed, self._slot_s = message.speed, message.start_s
+        self._speed, self._slot_s, self._started = message.speed, message.start_s, True
         if not self._node.simulated:
             self._offset_s = message.start_s - _seconds(message.header.stamp)
 
     def now_s(self) -> float:
-        """Time of the run [s]; in lockstep the start of the current slot."""
+        """Time of the run [s]; 0 before the first slot, in lockstep the start of the slot."""
         if self.lockstep:
             return self._slot_s
+        if not self._started:
+            return 0.0
         if not self._node.simulated:
             return self._node.get_clock().now().nanoseconds * 1e-9 + self._offset_s
         since_s = min(time.monotonic() - self._ticked_at, EXTRAPOLATION_S)
