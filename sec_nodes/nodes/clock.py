@@ -5,7 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from sec_nodes.nodes import names
+
+if TYPE_CHECKING:
+    from sec_nodes.nodes.base import SecNode
 
 TICK_S = 0.02
 """Wall time between messages [s]; nodes interpolate, and more would cost each of them time."""
@@ -68,6 +73,65 @@ class SimClock:
         period_s = TICK_S if self._speed else 5 * TICK_S
         while not self._closed.wait(period_s):
             self._publish(self.now_s())
+
+
+class SimulatedRunClock:
+    """Time of a simulated run, as the coordinator drives it.
+
+    Args:
+        node: the coordinator, which owns /clock.
+        speed: simulated seconds per wall second; 0 = lockstep.
+    """
+
+    def __init__(self, node: SecNode, speed: float) -> None:
+        self.speed, self.lockstep = speed, speed == 0.0
+        self._node, self._publisher = node, node.advertise(names.CLOCK)
+        self._clock = SimClock(self._publish, speed)
+        self.now_s = self._clock.now_s
+        self.allow_until = self._clock.allow_until
+        self.close = self._clock.close
+
+    def begin(self) -> None:
+        """The first slot is about to open."""
+
+    def stamp(self, time_s: float) -> Any:
+        """The ROS time of an instant of the run: the same."""
+        return to_stamp(time_s)
+
+    def _publish(self, now_s: float) -> None:
+        if self._node.context.ok():
+            self._publisher.publish(names.CLOCK.type(clock=to_stamp(now_s)))
+
+
+class WallRunClock:
+    """Time of a run on wall time, counted from its beginning.
+
+    Args:
+        node: the coordinator.
+    """
+
+    speed, lockstep = 1.0, False
+
+    def __init__(self, node: SecNode) -> None:
+        self._node, self._origin_s = node, 0.0
+
+    def begin(self) -> None:
+        """The first slot is about to open: this instant is 0."""
+        self._origin_s = self._node.get_clock().now().nanoseconds * 1e-9
+
+    def now_s(self) -> float:
+        """Time of the run [s]."""
+        return self._node.get_clock().now().nanoseconds * 1e-9 - self._origin_s
+
+    def stamp(self, time_s: float) -> Any:
+        """The ROS time of an instant of the run."""
+        return to_stamp(time_s + self._origin_s)
+
+    def allow_until(self, limit_s: float) -> None:
+        """Wall time waits for nobody."""
+
+    def close(self) -> None:
+        """Nothing to stop."""
 
 
 def to_stamp(time_s: float) -> Any:

@@ -16,16 +16,16 @@ import numpy as np
 from rclpy.duration import Duration
 
 from sec_nodes.controllers.base import create
-from sec_nodes.loop.ledger import Entry, Ledger, Outcome
+from sec_nodes.loop.ledger import Entry, Ledger
 from sec_nodes.loop.roster import Roster
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import CommonParameters, SecNode, run
-from sec_nodes.nodes.clock import SimClock, to_stamp
-from sec_nodes.nodes.convert import answer_from, decision_from, outcome_message, task_from
+from sec_nodes.nodes.clock import SimulatedRunClock, WallRunClock
+from sec_nodes.nodes.convert import decision_from
 from sec_nodes.nodes.dispatch import Dispatcher
 from sec_nodes.nodes.parameters import parameter
 from sec_nodes.nodes.scene import scene_markers
-from sec_nodes.slot import LOCAL
+from sec_nodes.nodes.task_desk import TaskDesk
 from sec_offload import msg
 
 TICK_S = 0.005
@@ -103,13 +103,17 @@ class CoordinatorNode(SecNode):
             list(range(settings.n_servers)), self.chosen.heartbeat_timeout_s
         )
         self.dispatcher = Dispatcher(scenario, fallback, self.ledger)
+        self.desk = TaskDesk(self, scenario, self.ledger, self.stamp_of_now)
         self.names = [scenario.server_name(server) for server in self.servers.expected]
         self.unready = {name.strip() for name in self.chosen.await_nodes.split(',')} - {''}
         self.phase = Phase.WAITING
         self.interrupted = False
         self.slot = -1
-        self.origin_ns = 0
-        self.clock: SimClock | None = None
+        self.clock: SimulatedRunClock | WallRunClock = (
+            SimulatedRunClock(self, self.chosen.speed)
+            if self.chosen.backend == 'sim'
+            else WallRunClock(self)
+        )
         self.advertise_all()
         self.listen(names.SLOT_DECISION, self.on_decision)
         self.lifelines = (
@@ -124,8 +128,6 @@ class CoordinatorNode(SecNode):
         self.listen(names.READY, lambda message: self.unready.discard(message.data))
         name, kind = names.INJECT_FAILURE
         self.create_service(kind, name, self.on_inject_failure)
-        if self.chosen.backend == 'sim':
-            self.clock = SimClock(self.publish_clock, self.chosen.speed)
         self.began_at = self.phase_at = self.resent_at = self.slot_at = time.monotonic()
         self.outcome = msg.SlotOutcome()
         self.announce(msg.RunState.WAITING, 'for the nodes of the fleet')
@@ -133,37 +135,23 @@ class CoordinatorNode(SecNode):
 
     def advertise_all(self) -> None:
         """Publishers of everything that the coordinator says."""
-        self.clock_out = self.advertise(names.CLOCK) if self.chosen.backend == 'sim' else None
         self.starts = self.advertise(names.SLOT_START)
         self.requests = self.advertise(names.LINK_REQUEST)
         self.states = self.advertise(names.SLOT_STATE)
         self.batches = self.advertise(names.ASSIGNMENTS)
-        self.outcomes = self.advertise(names.TASK_OUTCOME)
         self.balances = self.advertise(names.SLOT_OUTCOME)
         self.run_states = self.advertise(names.RUN_STATE)
         self.failures = self.advertise(names.FAILURE)
-        self.news = self.advertise(names.TASK_REPORT)
         self.scenes = self.advertise(names.SCENE)
-
-    @property
-    def lockstep(self) -> bool:
-        """Whether simulated time jumps from slot to slot."""
-        return self.chosen.backend == 'sim' and self.chosen.speed == 0.0
 
     @property
     def slot_start_s(self) -> float:
         """Start of the current slot [s]."""
         return max(self.slot, 0) * self.world.settings.slot_s
 
-    def now_s(self) -> float:
-        """Time of the run [s]."""
-        if self.clock is not None:
-            return self.clock.now_s()
-        return (self.get_clock().now().nanoseconds - self.origin_ns) * 1e-9
-
-    def stamp(self, time_s: float) -> Any:
-        """The ROS time of an instant of the run."""
-        return to_stamp(time_s + self.origin_ns * 1e-9)
+    def stamp_of_now(self) -> Any:
+        """The ROS time of now."""
+        return self.clock.stamp(self.clock.now_s())
 
     def health(self) -> dict[str, object]:
         """Where the run stands."""
@@ -242,17 +230,15 @@ class CoordinatorNode(SecNode):
 
     def begin(self) -> None:
         """Open the first slot."""
-        if self.clock is None:
-            self.origin_ns = self.get_clock().now().nanoseconds
+        self.clock.begin()
         self.slot_at = time.monotonic()
         self.open_slot(0)
 
     def open_slot(self, slot: int) -> None:
         """Tell everybody that a slot begins."""
         self.slot = slot
-        if self.clock is not None:
-            # the clock may not run on before the slot is decided
-            self.clock.allow_until(self.slot_start_s + (not self.lockstep) * self.slot_s())
+        # the clock may not run on before the slot is decided
+        self.clock.allow_until(self.slot_start_s + (not self.clock.lockstep) * self.slot_s())
         self.outcome = msg.SlotOutcome(slot=slot, start_s=self.slot_start_s)
         self.enter(Phase.GATHERING)
         draining = slot >= self.chosen.slots
@@ -269,11 +255,11 @@ class CoordinatorNode(SecNode):
             slot=self.slot,
             start_s=self.slot_start_s,
             slot_s=self.slot_s(),
-            speed=self.chosen.speed if self.chosen.backend == 'sim' else 1.0,
+            speed=self.clock.speed,
             new_tasks=self.slot < self.chosen.slots,
         )
         message.header.frame_id = names.MAP_FRAME
-        message.header.stamp = self.stamp(self.slot_start_s)
+        message.header.stamp = self.clock.stamp(self.slot_start_s)
         return message
 
     def awaited(self) -> bool:
@@ -283,7 +269,7 @@ class CoordinatorNode(SecNode):
     def ask_for_links(self) -> None:
         """Everybody has reported: where does that leave the links?"""
         self.dispatcher.gather(self.slot, self.devices, self.servers, self.names)
-        self.dispatcher.link_request.header.stamp = self.stamp(self.slot_start_s)
+        self.dispatcher.link_request.header.stamp = self.clock.stamp(self.slot_start_s)
         self.enter(Phase.LINKING)
         self.requests.publish(self.dispatcher.link_request)
 
@@ -292,7 +278,7 @@ class CoordinatorNode(SecNode):
         if self.phase is not Phase.LINKING or table.slot != self.slot:
             return
         message = self.dispatcher.make_state(table, self.slot_start_s, self.slot_s())
-        message.header.stamp = self.stamp(self.slot_start_s)
+        message.header.stamp = self.clock.stamp(self.slot_start_s)
         self.enter(Phase.DECIDING)
         self.states.publish(message)
 
@@ -318,7 +304,7 @@ class CoordinatorNode(SecNode):
 
     def apply(self, decision: Any, controller: str, fallback: bool) -> None:
         """Check a decision and send it out."""
-        now_s = self.slot_start_s if self.lockstep else self.now_s()
+        now_s = self.slot_start_s if self.clock.lockstep else self.clock.now_s()
         batch, screened, ended = self.dispatcher.dispatch(decision, controller, now_s)
         batch.fallback = fallback
         self.outcome.controller, self.outcome.fallback = controller, fallback
@@ -333,27 +319,27 @@ class CoordinatorNode(SecNode):
             self.complain('goal outside the area', f'{screened.goals_held} from {controller}')
         self.send(batch)
         for outcome in ended:
-            self.end(outcome)
+            self.desk.end(outcome)
         settings = self.world.settings
         self.scenes.publish(
             scene_markers(
-                self.dispatcher.state, batch, self.names, settings.area_m, self.stamp(now_s)
+                self.dispatcher.state, batch, self.names, settings.area_m, self.clock.stamp(now_s)
             )
         )
         self.enter(Phase.SERVING)
-        if self.clock is not None and not self.lockstep:
+        if not self.clock.lockstep:
             self.clock.allow_until(self.slot_start_s + 2 * self.slot_s())
 
     def send(self, batch: msg.AssignmentBatch) -> None:
         """Publish assignments."""
-        batch.header.stamp = self.stamp(self.now_s())
+        batch.header.stamp = self.clock.stamp(self.clock.now_s())
         batch.header.frame_id = names.MAP_FRAME
         self.batches.publish(batch)
 
     def slot_is_over(self) -> bool:
         """Whether the next slot may begin."""
-        if not self.lockstep:
-            return self.now_s() >= self.slot_start_s + self.slot_s() - 1e-9
+        if not self.clock.lockstep:
+            return self.clock.now_s() >= self.slot_start_s + self.slot_s() - 1e-9
         acknowledged = all(
             self.servers.state[server].decision_slot >= self.slot
             for server in self.servers.living()
@@ -376,7 +362,7 @@ class CoordinatorNode(SecNode):
         at = time.monotonic()
         self.outcome.tasks_open = len(self.ledger.open)
         self.outcome.real_time_factor = self.slot_s() / max(at - self.slot_at, 1e-9)
-        self.outcome.header.stamp = self.stamp(self.slot_start_s)
+        self.outcome.header.stamp = self.clock.stamp(self.slot_start_s)
         self.slot_at = at
         self.balances.publish(self.outcome)
 
@@ -399,12 +385,7 @@ class CoordinatorNode(SecNode):
             else:
                 self.complain('unknown device', f'{device}')
         if report.slot >= 0 and self.phase is not Phase.OVER:
-            known = self.ledger.created
-            for request in report.tasks:
-                rejected = self.ledger.enter(task_from(request, report.slot))
-                if rejected is not None:
-                    self.end(rejected)
-            self.outcome.tasks_new += self.ledger.created - known
+            self.outcome.tasks_new += self.desk.enter(report.tasks, report.slot)
         self.progress()
 
     def on_server_report(self, report: msg.ServerReport) -> None:
@@ -419,27 +400,14 @@ class CoordinatorNode(SecNode):
 
     def on_task_report(self, report: msg.TaskReport) -> None:
         """A try has brought an answer, or has failed."""
-        task_id, attempt = report.task_id, report.attempt
-        if report.kind == msg.TaskReport.ANSWERED:
-            outcome = self.ledger.answered(task_id, attempt, answer_from(report))
-        elif report.kind == msg.TaskReport.LOST:
-            outcome = self.ledger.lost(task_id, attempt, report.reason)
-        else:
-            outcome = self.ledger.failed(task_id, attempt, report.reason)
-        if outcome is not None:
-            self.end(outcome)
+        self.desk.take(report)
         self.progress()
 
     def notice_silence(self, at: float) -> None:
         """Find out who has fallen silent, and look after their tasks."""
         for device in self.devices.newly_missing(at):
             self.complain('device lost', f'device {device} is silent')
-            for entry in self.ledger.in_flight():
-                if entry.task.device_id == device:
-                    self.give_up(entry, 'device_lost', for_good=True)
-            for entry in self.ledger.pending():
-                if entry.task.device_id == device:
-                    self.end(self.ledger.reject(entry.task.task_id, 'device_lost'))
+            self.desk.lose_device(device)
         lost = self.servers.newly_missing(at)
         if not lost:
             return
@@ -447,64 +415,36 @@ class CoordinatorNode(SecNode):
         orphans = []
         for server in lost:
             self.complain('server lost', f'{self.names[server]} is silent')
-            for entry in self.ledger.in_flight():
-                if entry.last_try is not None and entry.last_try.server == server:
-                    self.give_up(entry, f'server_lost: {self.names[server]}')
-                    orphans.append(entry)
+            orphans += self.desk.lose_server(server)
         if self.phase is Phase.SERVING:
-            self.send_elsewhere([entry for entry in orphans if not entry.in_flight])
+            self.send_elsewhere(orphans)
 
     def send_elsewhere(self, orphans: list[Entry]) -> None:
         """Send tasks of a lost server to their backups within the slot."""
-        waited_s = self.chosen.heartbeat_timeout_s if self.lockstep else 0.0
+        waited_s = self.chosen.heartbeat_timeout_s if self.clock.lockstep else 0.0
         batch, ended = self.dispatcher.redirect(
-            [entry for entry in orphans if entry.task.task_id in self.ledger.open],
+            orphans,
             self.servers.living(),
-            (self.slot_start_s if self.lockstep else self.now_s()) + waited_s,
+            (self.slot_start_s if self.clock.lockstep else self.clock.now_s()) + waited_s,
         )
         if batch.assignments:
             self.send(batch)
         for outcome in ended:
-            self.end(outcome)
+            self.desk.end(outcome)
 
     def give_up_tries(self) -> None:
         """Give up tries of which nothing was heard for too long."""
-        now_s = time.monotonic() - self.phase_at if self.lockstep else self.now_s()
+        if self.phase is not Phase.SERVING:
+            return
         for entry in self.ledger.in_flight():
-            sent_s = 0.0 if self.lockstep or entry.last_try is None else entry.last_try.assigned_s
-            patience_s = (
-                self.chosen.attempt_timeout_s + (not self.lockstep) * entry.task.deadline_s
-            )
-            if self.phase is Phase.SERVING and now_s - sent_s > patience_s:
-                self.give_up(entry, 'no_news')
-
-    def give_up(self, entry: Entry, reason: str, for_good: bool = False) -> None:
-        """Close the current try of a task, and tell the nodes that wait for it."""
-        last, task_id, attempt = entry.last_try, entry.task.task_id, entry.attempts - 1
-        close = self.ledger.failed if for_good else self.ledger.lost
-        outcome = close(task_id, attempt, reason)
-        report = msg.TaskReport(
-            kind=msg.TaskReport.LOST,
-            reason=reason,
-            reporter=self.get_name(),
-            task_id=task_id,
-            attempt=attempt,
-            server=last.server if last is not None else LOCAL,
-        )
-        self.news.publish(report)
-        if outcome is not None:
-            self.end(outcome)
-
-    def end(self, outcome: Outcome) -> None:
-        """Publish how a task ended."""
-        models, last = self.world.scenario.models, outcome.last_try
-        accuracy = 0.0
-        if last is not None and last.model_id in models.model_id:
-            accuracy = float(models.accuracy[models.model_id.index(last.model_id)])
-        server_name = self.world.scenario.server_name(last.server) if last is not None else ''
-        message = outcome_message(outcome, server_name, accuracy, declined=last is None)
-        message.header.stamp = self.stamp(self.now_s())
-        self.outcomes.publish(message)
+            patience_s = self.chosen.attempt_timeout_s
+            if self.clock.lockstep or entry.last_try is None:
+                waited_s = time.monotonic() - self.phase_at
+            else:
+                waited_s = self.clock.now_s() - entry.last_try.assigned_s
+                patience_s += entry.task.deadline_s
+            if waited_s > patience_s:
+                self.desk.give_up(entry, 'no_news')
 
     def on_inject_failure(self, request: Any, response: Any) -> Any:
         """Make a server fail, or recover."""
@@ -521,11 +461,6 @@ class CoordinatorNode(SecNode):
 
     # -- the run ---------------------------------------------------------------------------------
 
-    def publish_clock(self, now_s: float) -> None:
-        """Publish simulated time."""
-        if self.clock_out is not None and self.context.ok():
-            self.clock_out.publish(names.CLOCK.type(clock=to_stamp(now_s)))
-
     def announce(self, state: int, detail: str = '') -> None:
         """Publish where the run stands."""
         message = msg.RunState(
@@ -539,7 +474,7 @@ class CoordinatorNode(SecNode):
             tasks_ended=sum(self.ledger.ended.values()),
             speed=self.chosen.speed,
         )
-        message.header.stamp = self.stamp(self.slot_start_s)
+        message.header.stamp = self.clock.stamp(self.slot_start_s)
         self.run_states.publish(message)
 
     def abort(self, reason: str) -> None:
@@ -550,10 +485,9 @@ class CoordinatorNode(SecNode):
     def finish(self, state: int, reason: str, code: int) -> None:
         """Give every open task an outcome, say that the run is over, and end the process."""
         self.phase = Phase.OVER
-        for outcome in self.ledger.abandon(reason):
-            self.end(outcome)
+        self.desk.abandon(reason)
         self.announce(state, reason)
-        for publisher in (self.outcomes, self.balances, self.run_states):
+        for publisher in (self.desk.outcomes, self.balances, self.run_states):
             publisher.wait_for_all_acked(Duration(seconds=2))
         self.stop(code)
 
@@ -565,8 +499,7 @@ class CoordinatorNode(SecNode):
 
     def close(self) -> None:
         """Stop the clock."""
-        if self.clock is not None:
-            self.clock.close()
+        self.clock.close()
 
 
 def main(args: list[str] | None = None) -> None:

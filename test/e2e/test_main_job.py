@@ -84,3 +84,11 @@ def test_the_same_seed_gives_the_same_run_however_processes_are_cut(start, tmp_p
             np.testing.assert_allclose(
                 float(row[name]), float(second[task_id][name]), rtol=1e-9, atol=1e-12
             )
+
+
+def test_nodes_can_live_on_wall_time(start):
+    run = start('laptop', '--backend', 'hardware', '--slots', 5)
+    assert run.finish() == 0, run.output
+    run.assert_nothing_lost()
+    flown_s = max(float(row['time_s']) for row in run.table('uavs'))
+    assert 3.0 < flown_s < 15.0
