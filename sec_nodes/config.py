@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sec_nodes.paths import config_dir
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be used; the text names file, line, key, value and remedy."""
@@ -48,6 +50,33 @@ def load(
             for detail in error.errors(include_url=False)
         ]
         raise ConfigError('\n'.join(lines)) from None
+
+
+def named_file(kind: str, name_or_path: str) -> Path:
+    """The file of something that ships below config/, by its name, or a file of the user's own.
+
+    Args:
+        kind: what it is, in the singular: `scenario` is looked for in config/scenarios.
+        name_or_path: its name, or a path that ends in .yaml or .yml.
+
+    Raises:
+        ConfigError: nothing has that name.
+    """
+    path = Path(name_or_path)
+    if path.suffix in ('.yaml', '.yml'):
+        return path
+    known = known_names(kind)
+    if name_or_path not in known:
+        raise ConfigError(
+            f'unknown {kind} {name_or_path!r}; {suggest(name_or_path, known)}; '
+            'a file of your own must end in .yaml'
+        )
+    return config_dir() / f'{kind}s' / f'{name_or_path}.yaml'
+
+
+def known_names(kind: str) -> list[str]:
+    """Names of what ships below config/, `scenario` or `fleet`."""
+    return sorted(path.stem for path in (config_dir() / f'{kind}s').glob('*.yaml'))
 
 
 def parse_overrides(assignments: list[str]) -> dict[str, Any]:

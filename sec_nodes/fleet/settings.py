@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from sec_nodes.config import ConfigError, Settings, load, suggest
-from sec_nodes.paths import config_dir
+from sec_nodes.config import ConfigError, Settings, known_names, load, named_file
 
 NodeKind = Literal[
     'coordinator', 'device', 'uav', 'satellite', 'channel', 'controller', 'recorder'
@@ -88,14 +87,7 @@ def read_fleet(name_or_path: str, overrides: Mapping[str, Any] | None = None) ->
     Raises:
         ConfigError: unknown name, or a file that is no sound fleet.
     """
-    path = Path(name_or_path)
-    if path.suffix not in ('.yaml', '.yml'):
-        if name_or_path not in fleet_names():
-            raise ConfigError(
-                f'unknown fleet {name_or_path!r}; {suggest(name_or_path, fleet_names())}; '
-                'a file of your own must end in .yaml'
-            )
-        path = config_dir() / 'fleets' / f'{name_or_path}.yaml'
+    path = named_file('fleet', name_or_path)
     fleet = load(path, FleetSettings, overrides)
     if fleet.backend == 'hardware' and fleet.speed != 1.0:
         raise ConfigError(
@@ -106,7 +98,7 @@ def read_fleet(name_or_path: str, overrides: Mapping[str, Any] | None = None) ->
 
 def fleet_names() -> list[str]:
     """Names of the fleets that ship with the product."""
-    return sorted(path.stem for path in (config_dir() / 'fleets').glob('*.yaml'))
+    return known_names('fleet')
 
 
 def parse_ids(text: str, count: int | None) -> list[int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from sec_nodes.physics import channel
 from sec_nodes.physics.constants import SPEED_OF_LIGHT_M_S
 from sec_nodes.physics.randomness import Stream, gamma, normal, pair
-from sec_nodes.scenarios.survey_settings import SurveySettings
+from sec_nodes.scenarios.survey_settings import Radio, SurveySettings
 from sec_nodes.slot import BoolArray, FloatArray, IntArray, LinkTable, ServerKind
 
 
@@ -33,6 +34,13 @@ class Receivers:
     """(S,) time until the receiver sets [s]."""
     transmit_power_w: FloatArray
     """(S,) power of the server's transmitter [W]."""
+
+
+class Draw(NamedTuple):
+    """Which random numbers a slot gets."""
+
+    seed: int
+    slot: int
 
 
 def link_table(
@@ -59,10 +67,12 @@ def link_table(
     is_uav = servers.kind == ServerKind.UAV
     offset_m = servers.position_m[None] - device_m[:, None]
     distance_m = np.linalg.norm(offset_m, axis=2)
-    gain = np.zeros_like(distance_m)
-    gain[:, is_uav] = _uav_gain(settings, seed, slot, device_id, distance_m, servers, is_uav)
-    gain[:, ~is_uav] = _satellite_gain(
-        settings, seed, slot, device_id, distance_m, servers, ~is_uav
+    entity = pair(device_id[:, None], servers.receiver[None])
+    draw = Draw(seed, slot)
+    gain = np.where(
+        is_uav,
+        _uav_gain(radio, draw, entity, distance_m),
+        _satellite_gain(radio, draw, entity, distance_m) * servers.in_view,
     )
     bandwidth_hz = np.where(is_uav, radio.uav_bandwidth_hz, radio.satellite_bandwidth_hz)
     noise_w = channel.thermal_noise_w(bandwidth_hz, radio.noise_figure_db)
@@ -89,55 +99,33 @@ def link_table(
     )
 
 
-def _uav_gain(
-    settings: SurveySettings,
-    seed: int,
-    slot: int,
-    device_id: IntArray,
-    distance_m: FloatArray,
-    servers: Receivers,
-    chosen: BoolArray,
-) -> FloatArray:
-    """(D, M) power gains towards UAVs, eqs (6) and (7)."""
-    radio = settings.radio
-    entity = pair(device_id[:, None], servers.receiver[chosen][None])
+def _uav_gain(radio: Radio, draw: Draw, entity: IntArray, distance_m: FloatArray) -> FloatArray:
+    """(D, S) power gains towards UAVs, eqs (6) and (7)."""
     fading = channel.rician_fading_power(
-        radio.rician_factor, normal(seed, Stream.FADING_AIR, entity, slot, 2)
+        radio.rician_factor, normal(draw.seed, Stream.FADING_AIR, entity, draw.slot, 2)
     )
     return channel.air_ground_gain(
-        distance_m[:, chosen],
-        channel.db_to_ratio(radio.reference_gain_db),
-        radio.path_loss_exponent,
-        fading,
+        distance_m, channel.db_to_ratio(radio.reference_gain_db), radio.path_loss_exponent, fading
     )
 
 
 def _satellite_gain(
-    settings: SurveySettings,
-    seed: int,
-    slot: int,
-    device_id: IntArray,
-    distance_m: FloatArray,
-    servers: Receivers,
-    chosen: BoolArray,
+    radio: Radio, draw: Draw, entity: IntArray, distance_m: FloatArray
 ) -> FloatArray:
-    """(D, N) power gains towards access satellites; 0 where none is in view."""
-    radio = settings.radio
-    entity = pair(device_id[:, None], servers.receiver[chosen][None])
+    """(D, S) power gains towards access satellites, section 5 of Yan et al."""
     scattered, shape, line_of_sight = radio.shadowing
     fading = channel.shadowed_rician_power(
         scattered,
         shape,
         line_of_sight,
-        gamma(seed, Stream.FADING_SPACE, entity, slot, 1, shape)[..., 0],
-        normal(seed, Stream.FADING_SPACE, entity, slot, 2),
+        gamma(draw.seed, Stream.FADING_SPACE, entity, draw.slot, 1, shape)[..., 0],
+        normal(draw.seed, Stream.FADING_SPACE, entity, draw.slot, 2),
     )
-    gain = channel.satellite_gain(
-        distance_m[:, chosen],
+    return channel.satellite_gain(
+        distance_m,
         radio.carrier_hz,
         channel.db_to_ratio(radio.satellite_antenna_db),
         channel.db_to_ratio(radio.device_antenna_db),
         channel.db_to_ratio(radio.additional_loss_db),
         fading,
     )
-    return gain * servers.in_view[chosen]

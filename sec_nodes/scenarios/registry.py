@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from sec_nodes.config import ConfigError, load, suggest
-from sec_nodes.paths import config_dir
+from sec_nodes.config import known_names, load, named_file
 from sec_nodes.scenarios.survey_settings import SurveySettings
 
 
 def scenario_names() -> list[str]:
     """Names of the scenarios that ship with the product."""
-    return sorted(path.stem for path in (config_dir() / 'scenarios').glob('*.yaml'))
+    return known_names('scenario')
 
 
 def read_settings(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> SurveySettings:
@@ -26,12 +24,4 @@ def read_settings(name_or_path: str, overrides: Mapping[str, Any] | None = None)
     Raises:
         ConfigError: unknown name, or a file that is not a sound scenario.
     """
-    path = Path(name_or_path)
-    if path.suffix not in ('.yaml', '.yml'):
-        if name_or_path not in scenario_names():
-            raise ConfigError(
-                f'unknown scenario {name_or_path!r}; {suggest(name_or_path, scenario_names())}; '
-                'a file of your own must end in .yaml'
-            )
-        path = config_dir() / 'scenarios' / f'{name_or_path}.yaml'
-    return load(path, SurveySettings, overrides)
+    return load(named_file('scenario', name_or_path), SurveySettings, overrides)
