@@ -17,8 +17,6 @@ from sec_nodes.fleet.settings import FleetSettings, check_run_name, read_fleet
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.scenarios.survey_settings import SurveySettings
 
-PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
-
 
 @dataclass(frozen=True)
 class InjectedFailure:
@@ -100,13 +98,13 @@ def write_plan(plan: Plan) -> None:
 
 
 def check_images(folder: Path) -> None:
-    """Raise `ConfigError` unless a folder holds pictures."""
-    if not folder.is_dir():
-        raise ConfigError(f'images = {folder}: no such folder; give one that holds pictures')
-    if not any(path.suffix.lower() in PICTURES for path in folder.iterdir()):
-        raise ConfigError(
-            f'images = {folder}: no picture in it; it must hold {", ".join(PICTURES)} files'
-        )
+    """Raise `ConfigError` unless devices can take pictures from a folder."""
+    from sec_nodes.inference.pictures import FolderPictures, PictureError
+
+    try:
+        FolderPictures(folder)
+    except PictureError as error:
+        raise ConfigError(f'images = {folder}: {error}') from None
 
 
 def check_models_and_controller(fleet: FleetSettings, scenario: SurveySettings) -> None:

@@ -7,9 +7,11 @@ import math
 import numpy as np
 import pytest
 from mcap.reader import make_reader
+from PIL import Image
 
 from sec_nodes.inference.engine import SplitModel
 from sec_nodes.inference.pictures import RenderedPictures
+from sec_nodes.inference.scenes import render
 from sec_nodes.loop.devices import TASKS_PER_DEVICE
 
 SEED = 3
@@ -92,3 +94,27 @@ def test_nodes_can_live_on_wall_time(start):
     run.assert_nothing_lost()
     flown_s = max(float(row['time_s']) for row in run.table('uavs'))
     assert 3.0 < flown_s < 15.0
+
+
+def test_pictures_of_one_s_own_are_asked_about(start, tmp_path, models):
+    folder = tmp_path / 'pictures'
+    for number, label in enumerate(('ship', 'coast', 'oil_slick')):
+        (folder / label).mkdir(parents=True)
+        picture = Image.fromarray(render(label, number)).resize((200, 160))
+        picture.save(folder / label / f'{number}.png')
+    run = start('laptop', '--speed', 0, '--slots', 4, '--images', folder)
+    assert run.finish() == 0, run.output
+    run.assert_nothing_lost()
+    truths = {row['truth'] for row in run.table('outcomes') if row['answer']}
+    assert truths == {'ship', 'coast', 'oil_slick'}
+
+
+@pytest.mark.slow
+def test_one_process_a_vehicle_does_the_same(start):
+    run = start('laptop', '--speed', 0, '--slots', 4, '--per-vehicle')
+    run.wait_for_slot(1, timeout_s=120)
+    assert len(run.processes('uav')) == 3
+    assert len(run.processes('device')) == 10
+    assert len(run.processes('satellite')) == 4
+    assert run.finish() == 0, run.output
+    run.assert_nothing_lost()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from sec_nodes.config import ConfigError
 from sec_nodes.fleet import plan as planning
@@ -51,11 +52,14 @@ def test_results_must_be_writable(tmp_path):
 
 
 def test_images_must_hold_pictures(tmp_path):
-    with pytest.raises(ConfigError, match=r'images = .*no such folder'):
+    with pytest.raises(ConfigError, match=r'images = .*does not exist'):
         plan_of(tmp_path, images=tmp_path / 'none')
-    with pytest.raises(ConfigError, match=r'images = .*no picture in it'):
+    with pytest.raises(ConfigError, match=r'images = .*holds no .jpg'):
         plan_of(tmp_path, images=tmp_path)
     (tmp_path / 'a.PNG').write_bytes(b'')
+    with pytest.raises(ConfigError, match=r'images = .*can be decoded'):
+        plan_of(tmp_path, images=tmp_path)
+    Image.new('RGB', (160, 160)).save(tmp_path / 'a.PNG')
     plan = plan_of(tmp_path, images=tmp_path)
     (device,) = [spec for spec in plan.processes if spec.node == 'device']
     assert device.params['images'] == str(tmp_path)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import datetime, timezone
 
 import numpy as np
 import pytest
+from sgp4.api import WGS72, Satrec
+from sgp4.exporter import export_tle
 
 from sec_nodes.loop.devices import DeviceFleet
 from sec_nodes.loop.links import Receivers, link_table
@@ -207,3 +210,29 @@ def test_fading_of_a_pair_does_not_depend_on_who_else_is_there(full, network):
     dark = link_table(full, 9, 4, np.arange(3), device_m, hidden)
     assert not dark.reachable.any()
     assert not dark.rate_bit_s.any()
+
+
+def test_element_sets_from_a_file_take_the_place_of_the_shell(full, network, tmp_path):
+    shell = full.satellites
+    epoch = full.site.epoch
+    days = (epoch - datetime(1949, 12, 31, tzinfo=timezone.utc)).total_seconds() / 86400
+    path = tmp_path / 'shell.tle'
+    with path.open('w') as file:
+        for number, name in enumerate(network.constellation.names):
+            plane, slot = divmod(number, shell.per_plane)
+            anomaly = 2 * math.pi * (slot / shell.per_plane + plane / len(network.constellation))
+            record = Satrec()
+            # 94.6 minutes are the period at 500 km
+            record.sgp4init(
+                WGS72, 'i', number + 1, days, 0.0, 0.0, 0.0, 0.0, 0.0, math.radians(60), anomaly,
+                2 * math.pi / 94.6, 2 * math.pi * plane / shell.planes,
+            )  # fmt: skip
+            file.write('\n'.join([name, *export_tle(record)]) + '\n')
+    from_file = SatelliteNetwork(read_settings('survey', {'satellites.tle_file': str(path)}))
+    assert from_file.constellation.names == network.constellation.names
+    assert not from_file.constellation.is_walker
+    ours, theirs = network.at(30.0), from_file.at(30.0)
+    assert set(theirs.satellite.tolist()) == set(ours.satellite.tolist())
+    order = [theirs.satellite.tolist().index(number) for number in ours.satellite.tolist()]
+    # the period above is good to a minute in 94: 20 km along the track after half a minute
+    np.testing.assert_allclose(theirs.position_m[order], ours.position_m, atol=20e3)
