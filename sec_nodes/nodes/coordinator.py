@@ -32,6 +32,8 @@ TICK_S = 0.005
 """Wall time between looks at what time alone changes [s]; all else is driven by messages."""
 FAREWELL_S = 0.3
 """Wall time to take in what is under way when the run is interrupted [s]."""
+LOCKSTEP_PATIENCE = 10
+"""How much longer a decision may take where the clock stands still."""
 RESEND_S = 0.5
 """Wall time after which an unanswered request is repeated [s]."""
 
@@ -52,7 +54,11 @@ class Parameters(CommonParameters):
     )
     fallback: str = parameter('nearest_uav', 'controller that decides when nobody else does')
     decision_timeout_s: float = parameter(
-        0.5, 'wall time that the controller has for a slot [s]', low=0.001, high=60.0
+        0.5,
+        'wall time that the controller has for a slot [s]; ten times as much in lockstep, '
+        'where waiting changes nothing',
+        low=0.001,
+        high=60.0,
     )
     heartbeat_timeout_s: float = parameter(
         1.0, 'silence after which a device or server is lost [s; wall time]', low=0.1, high=60.0
@@ -192,7 +198,8 @@ class CoordinatorNode(SecNode):
                 self.abort('the channel does not answer link requests')
         elif self.phase is Phase.DECIDING:
             nobody = self.states.get_subscription_count() == 0
-            if nobody or waited_s > self.chosen.decision_timeout_s:
+            patience = LOCKSTEP_PATIENCE if self.clock.lockstep else 1
+            if nobody or waited_s > patience * self.chosen.decision_timeout_s:
                 self.decide_by_fallback('nobody listens' if nobody else 'no answer in time')
         elif self.phase is Phase.SERVING and self.slot_is_over():
             self.next_slot()
