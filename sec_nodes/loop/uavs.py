@@ -87,6 +87,10 @@ class UavFleet:
         self.energy_used_j += self.alive * propulsion_power_w(speed_m_s) * self.step_s
         self._steps += 1
 
+    def skip_to(self, time_s: float) -> None:
+        """Wait at the start until an instant [s], without spending anything."""
+        self._steps = max(self._steps, math.floor(time_s / self.step_s + 1e-9))
+
     def due(self, time_s: float) -> bool:
         """Whether a step ends at or before an instant [s]."""
         return (self._steps + 1) * self.step_s <= time_s + 1e-9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,14 +111,12 @@ class ChannelNode(SecNode):
             raise BadMessageError(
                 f'{len(device_m)} positions for {len(request.device_id)} devices'
             )
-        links = link_table(
-            self.world.settings,
-            self.settings_of_run.seed,
-            request.slot,
-            np.array(request.device_id, dtype=np.int64),
-            device_m,
-            servers,
-        )
+        device_id = np.array(request.device_id, dtype=np.int64)
+        settings, seed = self.world.settings, self.settings_of_run.seed
+        try:
+            links = link_table(settings, seed, request.slot, device_id, device_m, servers)
+        except ValueError as error:
+            raise BadMessageError(f'slot {request.slot}: {error}') from None
         return SlotLinks(
             start_s=request.slot * self.world.settings.slot_s,
             links=links,
@@ -129,8 +128,14 @@ class ChannelNode(SecNode):
     def on_assignments(self, batch: msg.AssignmentBatch) -> None:
         """Work out how each payload of a slot will fare: they disturb each other."""
         kept = self.slots.get(batch.slot)
-        orders = [order for order in batch.assignments if order.server in self.payloads]
-        if kept is None or not orders:
+        if kept is None:
+            return
+        orders = [
+            order
+            for order in batch.assignments
+            if order.server in self.payloads and self.is_sound(order, kept)
+        ]
+        if not orders:
             return
         device = np.array([kept.row[order.device_id] for order in orders])
         server = np.array([kept.column[order.server] for order in orders])
@@ -157,6 +162,24 @@ class ChannelNode(SecNode):
             if early is not None:
                 self.on_payload(early)
 
+    def is_sound(self, order: msg.Assignment, kept: SlotLinks) -> bool:
+        """Whether an order is about a device, server, model and cut that there are, with power."""
+        models = self.world.scenario.models
+        sound = (
+            order.device_id in kept.row
+            and order.server in kept.column
+            and order.model_id in models.model_id
+            and order.split < models.n_cuts[models.model_id.index(order.model_id)]
+            and 0 <= order.power_w < math.inf
+        )
+        if not sound:
+            self.complain(
+                'bad order',
+                f'task {order.task_id} of device {order.device_id} to server {order.server} '
+                f'at cut {order.split} of {order.model_id!r} with {order.power_w} W',
+            )
+        return bool(sound)
+
     def luck(self, slot: int, orders: list[msg.Assignment]) -> FloatArray:
         """(K,) uniform draws, one for each try of each task."""
         entity = np.array([order.task_id for order in orders], dtype=np.int64)
@@ -172,12 +195,12 @@ class ChannelNode(SecNode):
             # it was faster than the assignments that it follows
             self.early[key] = payload
             return
-        kept = self.slots[payload.slot]
-        lost = flight.lost or self.broken(payload.server)
+        lost = flight.lost or self.broken('payload', payload)
         arrival_s = payload.ready_s + flight.time_s
-        remaining_s = kept.links.remaining_s[kept.column[payload.server]]
-        if not lost and arrival_s - kept.start_s > remaining_s:
-            lost = 'payload_lost: the satellite has set'
+        if not lost:
+            kept = self.slots[payload.slot]
+            if arrival_s - kept.start_s > kept.links.remaining_s[kept.column[payload.server]]:
+                lost = 'payload_lost: the satellite has set'
         if lost:
             self.releases.at(payload.ready_s, lambda: self.lose(payload, lost))
             return
@@ -188,13 +211,11 @@ class ChannelNode(SecNode):
 
     def on_result(self, result: msg.TaskResult) -> None:
         """Carry an answer to its device."""
-        kept = self.slots.get(result.slot)
-        lost = self.broken(result.server)
-        if kept is None or result.device_id not in kept.row:
-            lost = lost or f'answer_lost: no links of slot {result.slot}'
-        if kept is None or lost:
+        lost = self.broken('answer', result)
+        if lost:
             self.lose(result, lost)
             return
+        kept = self.slots[result.slot]
         column = kept.column[result.server]
         stage = self.world.scenario.downlink(
             kept.links,
@@ -226,11 +247,18 @@ class ChannelNode(SecNode):
         report.header.stamp = to_stamp(self.time.now_s())
         self.news.publish(report)
 
-    def broken(self, server: int) -> str:
-        """Why nothing reaches a server; empty if it is reached."""
-        if server not in self.payloads:
-            return f'payload_lost: no server {server}'
-        return 'payload_lost: the link is cut' if server in self.dead_links else ''
+    def broken(self, what: str, item: Any) -> str:
+        """Why a payload or an answer cannot get through; empty if it can."""
+        kept = self.slots.get(item.slot)
+        if item.server not in self.payloads:
+            return f'{what}_lost: no server {item.server}'
+        for name in ('ready_s', 'answer_bit'):
+            value = getattr(item, name)
+            if not 0 <= value < math.inf:
+                return f'{what}_lost: {name} = {value}'
+        if kept is None or item.device_id not in kept.row or item.server not in kept.column:
+            return f'{what}_lost: no links of slot {item.slot}'
+        return f'{what}_lost: the link is cut' if item.server in self.dead_links else ''
 
     def on_failure(self, failure: msg.Failure) -> None:
         """Cut or restore all links of a server."""

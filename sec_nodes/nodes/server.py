@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from abc import abstractmethod
@@ -182,6 +183,11 @@ class ServerNode(SecNode):
         if payload.server != lane.server_id or payload.model_id != lane.model_id:
             self.refuse(lane, payload, f'payload for {payload.model_id!r} at {lane.name}')
             return
+        for name in ('ready_s', 'answer_bit'):
+            value = getattr(payload, name)
+            if not math.isfinite(value):
+                self.refuse(lane, payload, f'{name} = {value}')
+                return
         with self.lock:
             if self.time.lockstep:
                 lane.intake.arrived((payload.task_id, payload.attempt), payload.ready_s, payload)
@@ -249,7 +255,10 @@ class ServerNode(SecNode):
         try:
             answer, confidence = model.answer(model.run_back(payload.cut, tensor))
         except (PayloadError, ValueError) as error:
-            lane.waiting -= 1
+            with self.lock:
+                if epoch != lane.epoch:
+                    return
+                lane.waiting -= 1
             self.refuse(lane, payload, f'inference_error: {error}')
             return
         inference_s = time.perf_counter() - began

@@ -94,6 +94,12 @@ class UavNode(ServerNode):
             states.append(with_energy(state, used_j, battery_j))
         return states
 
+    def on_slot_start(self, message: msg.SlotStart) -> None:
+        """Fly on from the first slot that is heard of: what was before a restart is over."""
+        if self.reported_slot < 0:
+            self.fleet.skip_to(message.start_s)
+        super().on_slot_start(message)
+
     def on_goal(self, server_id: int, goal: object) -> None:
         """Fly to a goal."""
         self.fleet.goal_m[self.row_of[server_id]] = array3([goal])[0]
