@@ -11,7 +11,13 @@ import numpy as np
 
 from sec_nodes.inference.codec import PayloadError, encode
 from sec_nodes.inference.engine import SplitModel
-from sec_nodes.inference.pictures import FolderPictures, Picture, PictureSource, RenderedPictures
+from sec_nodes.inference.pictures import (
+    FolderPictures,
+    Picture,
+    PictureError,
+    PictureSource,
+    RenderedPictures,
+)
 from sec_nodes.loop.devices import TASKS_PER_DEVICE, DeviceFleet
 from sec_nodes.loop.ledger import Energy, Task, Timing
 from sec_nodes.nodes import names
@@ -51,6 +57,14 @@ class Pending:
     def picture(self) -> Picture:
         """The picture, once the worker has it."""
         return self.taken.result()
+
+    @property
+    def truth(self) -> str:
+        """What the picture shows, where that is known."""
+        try:
+            return self.picture.label or ''
+        except PictureError:
+            return ''
 
 
 class DeviceNode(SecNode):
@@ -192,6 +206,9 @@ class DeviceNode(SecNode):
                 self.releases.at(ready_s, lambda: self.deliver(report))
                 return
             packet = encode(tensor, self.world.settings.codec)
+        except PictureError as error:
+            self.tell(order, msg.TaskReport.ERROR, f'no_picture: {error}')
+            return
         except (PayloadError, ValueError) as error:
             self.tell(order, msg.TaskReport.ERROR, f'inference_error: {error}')
             return
@@ -263,7 +280,7 @@ class DeviceNode(SecNode):
         )
         report.header.stamp = to_stamp(self.time.now_s())
         report.front_inference_s = front_s
-        report.truth = (pending.picture.label or '') if pending else ''
+        report.truth = pending.truth if pending else ''
         return report
 
     def on_outcome(self, outcome: msg.TaskOutcome) -> None:
