@@ -37,8 +37,18 @@ class ControllerNode(SecNode):
         self.create_service(kind, name, self.on_set_controller)
 
     def make(self, name: str) -> Controller:
-        """A controller for the scenario of the run."""
-        return create(name, self.scenario, self.chosen.seed)
+        """A controller for the scenario of the run.
+
+        Raises:
+            ControllerError: there is none of this name, or its own code fails.
+        """
+        try:
+            return create(name, self.scenario, self.chosen.seed)
+        except ControllerError:
+            raise
+        except Exception as error:  # foreign code: its module or its constructor
+            why = f'{type(error).__name__}: {error}'
+            raise ControllerError(f'controller {name!r} cannot be made ({why})') from None
 
     def health(self) -> dict[str, object]:
         """Who is in charge."""

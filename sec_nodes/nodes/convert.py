@@ -27,6 +27,10 @@ from sec_nodes.slot import (
 from sec_offload import msg
 
 
+LARGEST_ID = 2**63 - 1
+"""Tasks are numbered in 64 bits with a sign."""
+
+
 def point(vector: Sequence[float] | FloatArray) -> Point:
     """A ROS point from three numbers."""
     return Point(x=float(vector[0]), y=float(vector[1]), z=float(vector[2]))
@@ -186,6 +190,7 @@ def state_from(message: msg.SlotState, device_model: str) -> SlotState:
     n_devices = len(message.device_id)
     tasks = message.tasks
     servers = message.servers
+    _check_lengths(message)
 
     def column(items: Sequence[Any], name: str, dtype: type = float) -> Any:
         return np.array([getattr(item, name) for item in items], dtype=dtype)
@@ -228,6 +233,27 @@ def state_from(message: msg.SlotState, device_model: str) -> SlotState:
         models=models,
         links=links_from(message.links),
     )
+
+
+def _check_lengths(message: msg.SlotState) -> None:
+    """Raise `BadMessageError` if arrays of a slot state do not belong to the same things."""
+    n_devices = len(message.device_id)
+    for name in ('position', 'velocity', 'flop_s', 'backlog_s'):
+        found = len(getattr(message, f'device_{name}'))
+        if found != n_devices:
+            raise BadMessageError(f'slot state: {found} device_{name} for {n_devices} devices')
+    if len(message.attempt) != len(message.tasks):
+        raise BadMessageError(
+            f'slot state: {len(message.attempt)} attempts for {len(message.tasks)} tasks'
+        )
+    servers = [server.server_id for server in message.servers]
+    if list(message.links.device_id) != list(message.device_id):
+        raise BadMessageError('slot state: its links are those of other devices')
+    if list(message.links.server_id) != servers:
+        raise BadMessageError('slot state: its links are those of other servers')
+    huge = [task.task_id for task in message.tasks if task.task_id > LARGEST_ID]
+    if huge:
+        raise BadMessageError(f'slot state: task {huge[0]} exceeds {LARGEST_ID}')
 
 
 def decision_message(state: SlotState, decision: SlotDecision) -> msg.SlotDecision:
