@@ -32,9 +32,12 @@ _sec_enter() {
 
     # Nodes of this machine only, unless the user has said otherwise.
     if [ "${ROS_DISTRO:-}" = humble ]; then
-        export ROS_LOCALHOST_ONLY=${ROS_LOCALHOST_ONLY:-1}
-    else
-        export ROS_AUTOMATIC_DISCOVERY_RANGE=${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}
+        if [ -z "${ROS_LOCALHOST_ONLY:-}" ]; then
+            export ROS_LOCALHOST_ONLY=1 SEC_LOCAL_BY_DEFAULT=ROS_LOCALHOST_ONLY
+        fi
+    elif [ -z "${ROS_AUTOMATIC_DISCOVERY_RANGE:-}" ]; then
+        export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
+        export SEC_LOCAL_BY_DEFAULT=ROS_AUTOMATIC_DISCOVERY_RANGE
     fi
 
     name=$root/install/local_setup.${ZSH_VERSION:+z}${BASH_VERSION:+ba}sh

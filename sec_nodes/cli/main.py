@@ -68,7 +68,8 @@ def up(
         typer.Option(help='Simulated seconds per wall second; 0 = as fast as possible.'),
     ] = None,
     backend: Annotated[
-        Backend | None, typer.Option(help='Emulated radio and motion, or real hardware.')
+        Backend | None,
+        typer.Option(help='Simulated time, or wall time (radio and motion stay emulated).'),
     ] = None,
     images: Annotated[
         Path | None, typer.Option(help='Folder of your own pictures.', show_default=False)

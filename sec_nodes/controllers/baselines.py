@@ -58,7 +58,7 @@ class OffloadAll(Controller):
 
 @register
 class NearestUav(Controller):
-    """Raw pictures go to the nearest admissible UAV, else to the fastest admissible satellite."""
+    """Raw pictures go to the nearest admissible UAV, else to the nearest admissible satellite."""
 
     name = 'nearest_uav'
 

@@ -43,6 +43,10 @@ def busy(domain: int, holder: str) -> DomainBusyError:
     )
 
 
+LOCAL_BY_DEFAULT = 'SEC_LOCAL_BY_DEFAULT'
+"""Set by scripts/env.sh to the variable with which it has restricted discovery by itself."""
+
+
 def keep_local(environment: MutableMapping[str, str], hosts: Iterable[str]) -> None:
     """Restrict discovery to this machine, unless the fleet has others or the user has said.
 
@@ -51,6 +55,9 @@ def keep_local(environment: MutableMapping[str, str], hosts: Iterable[str]) -> N
         hosts: machines of the fleet.
     """
     chosen = {'ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS'}
+    by_default = environment.pop(LOCAL_BY_DEFAULT, '')
+    if any(hosts) and by_default:
+        environment.pop(by_default, None)
     if any(hosts) or chosen & environment.keys():
         return
     if environment.get('ROS_DISTRO') == 'humble':

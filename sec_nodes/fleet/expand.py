@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sec_nodes.config import ConfigError, suggest
-from sec_nodes.fleet.settings import ALL_IDS, VEHICLES, FleetSettings, Process, parse_ids
+from sec_nodes.fleet.settings import VEHICLES, FleetSettings, Process
+from sec_nodes.loop.ids import ALL_IDS, parse_ids
 from sec_nodes.scenarios.survey_settings import SurveySettings
 
 COORDINATOR = 'coordinator'

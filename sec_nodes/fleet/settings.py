@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from sec_nodes.config import ConfigError, Settings, known_names, load, named_file
+from sec_nodes.loop.ids import ALL_IDS, parse_ids
 
 NodeKind = Literal[
     'coordinator', 'device', 'uav', 'satellite', 'channel', 'controller', 'recorder'
@@ -17,7 +18,6 @@ NodeKind = Literal[
 VEHICLES: tuple[str, ...] = ('device', 'uav', 'satellite')
 """Nodes of which one process may stand for several vehicles."""
 
-ALL_IDS = 'all'
 _ROS_NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]*')
 _RUN_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*')
 
@@ -61,7 +61,7 @@ class FleetSettings(Settings):
     """Registered name, or `package.module:Class`."""
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     slots: Annotated[int, Field(ge=1, le=10**7)]
-    speed: Annotated[float, Field(ge=0)]
+    speed: Annotated[float, Field(ge=0, le=1000)]
     """Simulated seconds per wall second; 0 = lockstep, as fast as possible."""
     images: Path | None = None
     """Folder of pictures that devices take instead of rendered ones."""
@@ -99,33 +99,6 @@ def read_fleet(name_or_path: str, overrides: Mapping[str, Any] | None = None) ->
 def fleet_names() -> list[str]:
     """Names of the fleets that ship with the product."""
     return known_names('fleet')
-
-
-def parse_ids(text: str, count: int | None) -> list[int]:
-    """Vehicles that a text such as `all` or `0-4,7` names.
-
-    Args:
-        text: the text.
-        count: how many vehicles there are; none = not known yet, and `all` gives no vehicle.
-
-    Raises:
-        ValueError: not of that form, or a vehicle that does not exist.
-    """
-    if text.strip() == ALL_IDS:
-        return list(range(count or 0))
-    chosen: set[int] = set()
-    for part in text.split(','):
-        match = re.fullmatch(r'\s*(\d+)\s*(?:-\s*(\d+)\s*)?', part)
-        if not match:
-            raise ValueError(f'ids {text!r} must be "all" or numbers and ranges as in "0-4,7"')
-        first = int(match[1])
-        last = int(match[2]) if match[2] else first
-        if last < first:
-            raise ValueError(f'ids {text!r}: the range {part.strip()} runs backwards')
-        if count is not None and last >= count:
-            raise ValueError(f'ids {text!r}: there is no {last}; the scenario has {count}')
-        chosen.update(range(first, last + 1))
-    return sorted(chosen)
 
 
 def check_run_name(name: str) -> str:

@@ -13,6 +13,8 @@ from sec_nodes.scenarios.survey_settings import SurveySettings
 from sec_nodes.slot import FloatArray, IntArray
 
 TASKS_PER_DEVICE = 2**32
+"""A device makes at most one task a slot, whose number is that of the slot: so numbers stay
+unique when a device restarts."""
 
 
 class DeviceFleet:
@@ -50,7 +52,6 @@ class DeviceFleet:
         )
         self._speed_m_s = np.full(len(ids), mobility.mean_speed_m_s)
         self._waiting = np.zeros(len(ids), dtype=np.int64)
-        self._made = np.zeros(len(ids), dtype=np.int64)
 
     @property
     def position_m(self) -> FloatArray:
@@ -118,7 +119,7 @@ class DeviceFleet:
             device = int(self.ids[row])
             tasks.append(
                 Task(
-                    task_id=device * TASKS_PER_DEVICE + int(self._made[row]),
+                    task_id=device * TASKS_PER_DEVICE + self.slot,
                     device_id=device,
                     slot=self.slot,
                     created_s=self.slot * self._settings.slot_s,
@@ -127,5 +128,4 @@ class DeviceFleet:
                     answer_bit=wanted.answer_bit,
                 )
             )
-            self._made[row] += 1
         return tasks

@@ -20,6 +20,7 @@ from sec_nodes.config import ConfigError
 from sec_nodes.controllers.base import ControllerError
 from sec_nodes.inference.manifest import ModelError
 from sec_nodes.inference.pictures import PictureError
+from sec_nodes.loop.ids import parse_ids
 from sec_nodes.nodes import names
 from sec_nodes.nodes.parameters import ParameterError, parameter, read_parameters
 from sec_nodes.nodes.spinning import WallTimer, spin
@@ -161,30 +162,16 @@ def is_matched(node: Node, endpoint: Any) -> bool:
     return bool(0 < known <= matched)
 
 
-def parse_ids(text: str, count: int) -> list[int]:
-    """Identifiers from `all`, or a list such as `0-4,7`.
-
-    Args:
-        text: the list.
-        count: how many there are; identifiers run from 0 to count - 1.
+def own_ids(text: str, count: int) -> list[int]:
+    """Vehicles of a process, from its parameter `ids`.
 
     Raises:
-        ParameterError: not of that form, or an identifier that does not exist.
+        ParameterError: not of the form `all` or `0-4,7`, or a vehicle that does not exist.
     """
-    if text.strip() == 'all':
-        return list(range(count))
-    ids: set[int] = set()
-    for part in text.split(','):
-        first, dash, last = part.strip().partition('-')
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise ParameterError(f"parameter ids = {text!r}: give 'all' or a list such as 0-4,7")
-        ids.update(range(int(first), int(last or first) + 1))
-    unknown = sorted(number for number in ids if number >= count)
-    if unknown:
-        raise ParameterError(
-            f'parameter ids = {text!r}: {unknown[0]} does not exist, the scenario has {count}'
-        )
-    return sorted(ids)
+    try:
+        return parse_ids(text, count)
+    except ValueError as error:
+        raise ParameterError(f'parameter {error}') from None
 
 
 def run(make: Callable[[], SecNode], args: list[str] | None = None) -> None:

@@ -43,6 +43,7 @@ class SlotLinks:
 class Flight:
     """What a payload meets on its way: time, energy, and whether it arrives."""
 
+    slot: int
     time_s: float
     energy_j: float
     lost: str
@@ -96,12 +97,17 @@ class ChannelNode(SecNode):
             return
         if request.slot not in self.slots:
             self.slots[request.slot] = self.measure(request)
-            for slot in [slot for slot in self.slots if slot < request.slot - SLOTS_KEPT]:
-                del self.slots[slot]
+            self.forget(request.slot - SLOTS_KEPT)
         kept = self.slots[request.slot]
         table = links_message(request.slot, list(kept.row), list(kept.column), kept.links)
         table.header = request.header
         self.tables.publish(table)
+
+    def forget(self, before: int) -> None:
+        """Drop everything about slots before one, whether or not its payloads ever came."""
+        self.slots = {slot: kept for slot, kept in self.slots.items() if slot >= before}
+        self.flights = {key: one for key, one in self.flights.items() if one.slot >= before}
+        self.early = {key: one for key, one in self.early.items() if one.slot >= before}
 
     def measure(self, request: msg.LinkRequest) -> SlotLinks:
         """Gains, rates, delays and losses of a slot."""
@@ -157,7 +163,8 @@ class ChannelNode(SecNode):
             elif not np.isfinite(time_s):
                 lost = 'payload_lost: no link'
             key = (order.task_id, order.attempt)
-            self.flights[key] = Flight(time_s, float(stage.energy_j[number]), lost)
+            energy_j = float(stage.energy_j[number])
+            self.flights[key] = Flight(batch.slot, time_s, energy_j, lost)
             early = self.early.pop(key, None)
             if early is not None:
                 self.on_payload(early)

@@ -26,7 +26,6 @@ from sec_nodes.slot import (
 )
 from sec_offload import msg
 
-
 LARGEST_ID = 2**63 - 1
 """Tasks are numbered in 64 bits with a sign."""
 

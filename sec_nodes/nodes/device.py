@@ -21,7 +21,7 @@ from sec_nodes.inference.pictures import (
 from sec_nodes.loop.devices import TASKS_PER_DEVICE, DeviceFleet
 from sec_nodes.loop.ledger import Energy, Task, Timing
 from sec_nodes.nodes import names
-from sec_nodes.nodes.base import CommonParameters, SecNode, parse_ids, run
+from sec_nodes.nodes.base import CommonParameters, SecNode, own_ids, run
 from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import (
     energy_message,
@@ -76,7 +76,7 @@ class DeviceNode(SecNode):
         self.world = self.read_world()
         self.fleet = DeviceFleet(
             self.world.settings,
-            parse_ids(chosen.ids, self.world.settings.devices.count),
+            own_ids(chosen.ids, self.world.settings.devices.count),
             chosen.seed,
         )
         self.row_of = {int(device): row for row, device in enumerate(self.fleet.ids)}

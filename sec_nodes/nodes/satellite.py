@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sec_nodes.config import ConfigError
 from sec_nodes.loop.satellites import SatelliteNetwork, SatelliteView
 from sec_nodes.nodes import names
-from sec_nodes.nodes.base import parse_ids, run
+from sec_nodes.nodes.base import own_ids, run
 from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import point, vector3
 from sec_nodes.nodes.server import Lane, ServerNode, ServerParameters, with_energy
@@ -50,7 +50,7 @@ class SatelliteNode(ServerNode):
                 compute_power_w=satellites.compute_power_w,
                 transmit_power_w=satellites.transmit_power_w,
             )
-            for number in parse_ids(self.chosen.ids, satellites.count)
+            for number in own_ids(self.chosen.ids, satellites.count)
         ]
 
     def advance(self, time_s: float) -> None:

@@ -12,7 +12,7 @@ from nav_msgs.msg import Odometry, Path
 
 from sec_nodes.loop.uavs import UavFleet
 from sec_nodes.nodes import names
-from sec_nodes.nodes.base import parse_ids, run
+from sec_nodes.nodes.base import own_ids, run
 from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import array3, point, vector3
 from sec_nodes.nodes.parameters import parameter
@@ -70,7 +70,7 @@ class UavNode(ServerNode):
                 compute_power_w=uavs.compute_power_w,
                 transmit_power_w=uavs.transmit_power_w,
             )
-            for number in parse_ids(self.chosen.ids, uavs.count)
+            for number in own_ids(self.chosen.ids, uavs.count)
         ]
 
     def describe(self, time_s: float) -> list[msg.ServerState]:

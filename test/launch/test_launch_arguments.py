@@ -83,7 +83,7 @@ def test_a_board_of_the_testbed(tmp_path):
         ({'controller': 'gredy'}, "did you mean 'greedy'"),
         ({'slots': 'many'}, "slots = 'many'"),
         ({'speed': 'nan'}, 'speed = nan'),
-        ({'images': '/nowhere'}, 'no such folder'),
+        ({'images': '/nowhere'}, 'does not exist'),
     ],
 )
 def test_wrong_arguments_are_named(tmp_path, arguments, message):

@@ -21,6 +21,7 @@ RINGS = (
     {'physics'},
     {'scenarios', 'inference'},
     {'controllers', 'learning'},
+    {'world', 'loop'},
 )
 OUTERMOST = len(RINGS)
 # Beside each other, not on top of each other.
