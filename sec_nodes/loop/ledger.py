@@ -27,6 +27,8 @@ class Task:
 
     def fault(self) -> str:
         """Why the task makes no sense; empty if it does."""
+        if self.task_id >= 2**63:
+            return f'task_id = {self.task_id} must be below 2**63'
         if not math.isfinite(self.created_s):
             return f'created_s = {self.created_s} is no time'
         if not (math.isfinite(self.deadline_s) and self.deadline_s > 0):
