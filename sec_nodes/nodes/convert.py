@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +44,16 @@ def vector3(vector: Sequence[float] | FloatArray) -> Vector3:
 def array3(vectors: Sequence[Any]) -> FloatArray:
     """(N, 3) from ROS points or vectors."""
     return np.array([[v.x, v.y, v.z] for v in vectors], dtype=float).reshape(-1, 3)
+
+
+def are_finite(*items: Any) -> bool:
+    """Whether numbers, ROS points and vectors hold neither NaN nor infinity."""
+    numbers = [
+        number
+        for item in items
+        for number in ((item.x, item.y, item.z) if hasattr(item, 'x') else (item,))
+    ]
+    return all(map(math.isfinite, numbers))
 
 
 def task_from(message: msg.TaskRequest, slot: int) -> Task:

@@ -21,7 +21,7 @@ from sec_nodes.loop.roster import Roster
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import CommonParameters, SecNode, run
 from sec_nodes.nodes.clock import SimulatedRunClock, WallRunClock
-from sec_nodes.nodes.convert import decision_from
+from sec_nodes.nodes.convert import are_finite, decision_from
 from sec_nodes.nodes.dispatch import Dispatcher
 from sec_nodes.nodes.parameters import parameter
 from sec_nodes.nodes.scene import scene_markers
@@ -387,10 +387,12 @@ class CoordinatorNode(SecNode):
             strict=False,
         )
         for device, *state in moved:
-            if device in self.devices.expected:
-                self.devices.heard(device, state, report.slot, at)
-            else:
+            if device not in self.devices.expected:
                 self.complain('unknown device', f'{device}')
+            elif not are_finite(*state):
+                self.complain('bad device_report', f'device {device} is nowhere')
+            else:
+                self.devices.heard(device, state, report.slot, at)
         if report.slot >= 0 and self.phase is not Phase.OVER:
             self.outcome.tasks_new += self.desk.enter(report.tasks, report.slot)
         self.progress()
@@ -401,6 +403,8 @@ class CoordinatorNode(SecNode):
         for state in report.servers:
             if state.server_id not in self.servers.expected:
                 self.complain('unknown server', f'{state.server_id} ({state.name})')
+            elif not are_finite(state.position, state.velocity, state.receiver_position):
+                self.complain('bad server_report', f'{state.name} is nowhere')
             elif self.servers.heard(state.server_id, state, report.slot, at):
                 self.get_logger().warning(f'{state.name} is back')
         self.progress()
