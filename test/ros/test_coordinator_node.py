@@ -1,0 +1,94 @@
+"""The coordinator as a process without its fleet: whom it misses, and what it survives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from unittest.mock import Mock
+
+import pytest
+
+rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
+
+from geometry_msgs.msg import Point, Vector3  # noqa: E402
+from node_stage import TIMEOUT_S, Stage, next_domain, server_state  # noqa: E402
+
+from sec_nodes.nodes import names  # noqa: E402
+from sec_nodes.nodes.coordinator import CoordinatorNode  # noqa: E402
+from sec_offload import msg  # noqa: E402
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    with Stage((names.READY,), (names.RUN_STATE,)) as one:
+        yield one
+
+
+def aborted(stage: Stage) -> str:
+    """Wait for the end of a run that nobody came to; gives the output."""
+    assert stage.process.wait(TIMEOUT_S) == 1, stage.output()
+    output = stage.output()
+    assert 'Traceback' not in output, output
+    return output
+
+
+def test_nobody_comes(stage: Stage) -> None:
+    stage.start('coordinator', 'await_timeout_s:=1.0', 'await_nodes:=recorder')
+    output = aborted(stage)
+    assert 'no report within 1.0 s from: device 0, device 1, ' in output
+    assert ' ...' in output
+
+
+@pytest.fixture
+def node() -> Iterator[CoordinatorNode]:
+    """A coordinator in this process, which nobody spins."""
+    arguments = ['--ros-args', '-p', "await_nodes:='recorder, camera'"]
+    rclpy.init(args=arguments, domain_id=next_domain())
+    node = CoordinatorNode()
+    yield node
+    node.close()
+    node.destroy_node()
+    rclpy.shutdown()
+
+
+def test_who_is_missing_is_named(node: CoordinatorNode) -> None:
+    said: list[msg.RunState] = []
+    node.run_states = Mock(publish=said.append)
+    count = node.world.settings.devices.count
+    report = msg.DeviceReport(slot=-1, device_id=range(count), flop_s=[1e8] * count)
+    report.position, report.velocity = [Point()] * count, [Vector3()] * count
+    report.backlog_s = [0.0] * count
+    node.on_device_report(report)
+    servers = [server_state(node.world, server) for server in range(7) if server not in (1, 4)]
+    stranger = server_state(node.world, 0)
+    stranger.server_id, stranger.name = 99, 'balloon'
+    node.on_server_report(msg.ServerReport(slot=-1, servers=[*servers, stranger]))
+    node.unready.discard('camera')
+    node.wait_for_fleet(59.0)
+    assert (node.exit_code, said) == (None, [])
+    node.wait_for_fleet(61.0)
+    assert node.exit_code == 1
+    assert [state.state for state in said] == [msg.RunState.ABORTED]
+    assert said[0].detail == 'no report within 60.0 s from: uav_1, satellite_1, recorder'
+    assert node.counts['unknown server'] == 1
+
+
+def test_who_is_nowhere_is_not_taken_for_present(node: CoordinatorNode) -> None:
+    lost, here = server_state(node.world, 0), server_state(node.world, 5)
+    lost.position = Point(x=math.nan)
+    node.on_server_report(msg.ServerReport(slot=-1, servers=[lost, here]))
+    assert node.servers.living() == [5]
+    report = msg.DeviceReport(slot=-1, device_id=[0, 1], flop_s=[1e8, 1e8], backlog_s=[0.0, 0.0])
+    report.position, report.velocity = [Point(), Point()], [Vector3(z=math.inf), Vector3()]
+    node.on_device_report(report)
+    assert node.devices.living() == [1]
+    assert (node.counts['bad server_report'], node.counts['bad device_report']) == (1, 1)
+
+
+def test_a_run_that_is_interrupted_before_it_begins_is_aborted(stage: Stage) -> None:
+    stage.start('coordinator')
+    stage.connect()
+    stage.next(names.RUN_STATE)
+    stage.end(code=1)
+    end = stage.next(names.RUN_STATE, lambda state: state.state == msg.RunState.ABORTED)
+    assert (end.detail, end.tasks_created, end.tasks_ended) == ('run_aborted', 0, 0)

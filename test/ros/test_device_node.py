@@ -1,0 +1,245 @@
+"""The device node as a process: it reports, runs front parts, and says what it cannot do."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip('rclpy', reason='needs ROS 2')
+
+from node_stage import Stage, survey_file
+
+from sec_nodes.inference.codec import decode
+from sec_nodes.inference.engine import SplitModel
+from sec_nodes.inference.pictures import FolderPictures, Picture, RenderedPictures
+from sec_nodes.loop.devices import TASKS_PER_DEVICE, DeviceFleet
+from sec_nodes.nodes import names
+from sec_nodes.nodes.convert import packet_from, point, request_from
+from sec_nodes.scenarios.registry import read_settings
+from sec_nodes.slot import LOCAL
+from sec_offload import msg
+
+SEED = 4
+SAYS = (names.SLOT_START, names.ASSIGNMENTS, names.RESULT, names.TASK_OUTCOME)
+HEARS = (names.DEVICE_REPORT, names.PAYLOAD_TX, names.TASK_REPORT)
+
+
+def device_stage(folder: Path, *parameters: str) -> tuple[Stage, Path]:
+    # with so many arrivals every device asks in every slot
+    scenario = survey_file(folder, devices__count=3, devices__rate_per_s=50.0)
+    stage = Stage(SAYS, HEARS)
+    stage.start('device', f'scenario:={scenario}', f'seed:={SEED}', 'ids:=0,2', *parameters)
+    return stage, scenario
+
+
+@pytest.fixture(scope='module')
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Any]]:
+    """A stage with devices 0 and 2 of three, and the settings of their scenario."""
+    stage, scenario = device_stage(tmp_path_factory.mktemp('devices'))
+    with stage:
+        stage.connect()
+        stage.next(names.DEVICE_REPORT, lambda report: report.slot == -1)
+        yield stage, read_settings(str(scenario))
+        stage.end()
+
+
+@pytest.fixture(scope='module')
+def models() -> dict[str, SplitModel]:
+    return {name: SplitModel.load(name) for name in ('scene-s', 'scene-l')}
+
+
+_slots = iter(range(10_000))
+
+
+def next_slot(stage: Stage) -> msg.DeviceReport:
+    slot = next(_slots)
+    stage.open_slot(slot, slot)
+    return stage.next(names.DEVICE_REPORT, lambda report: report.slot == slot)
+
+
+def picture_of(task: msg.TaskRequest, slot: int) -> Picture:
+    number = task.task_id % TASKS_PER_DEVICE
+    return RenderedPictures().picture(SEED, task.device_id, slot, number)
+
+
+def assign(stage: Stage, report: msg.DeviceReport, **fields: Any) -> msg.TaskRequest:
+    """Order what shall become of the first task of a report."""
+    task = report.tasks[0]
+    order = msg.Assignment(
+        task_id=task.task_id, device_id=task.device_id, server=LOCAL, model_id='scene-s',
+        split=5, assigned_s=float(report.slot), created_s=task.created_s,
+        answer_bit=task.answer_bit, power_w=0.5,
+    )  # fmt: skip
+    for name, value in fields.items():
+        setattr(order, name, value)
+    stage.say(names.ASSIGNMENTS, msg.AssignmentBatch(slot=report.slot, assignments=[order]))
+    return task
+
+
+def news_of(stage: Stage, task_id: int) -> msg.TaskReport:
+    return stage.next(names.TASK_REPORT, lambda news: news.task_id == task_id)
+
+
+def test_a_slot_gives_one_report_and_a_repeated_start_the_same(fleet: Any) -> None:
+    stage, settings = fleet
+    report = next_slot(stage)
+    own = DeviceFleet(settings, [0, 2], SEED)
+    tasks = own.open_slot(report.slot)
+    assert list(report.device_id) == [0, 2]
+    assert list(report.tasks) == [request_from(task) for task in tasks]
+    assert len(tasks) == 2
+    assert list(report.position) == [point(place) for place in own.position_m]
+    assert list(report.flop_s) == own.flop_s.tolist()
+    stage.open_slot(report.slot, report.slot)
+    stage.until(lambda: len(stage.all(names.DEVICE_REPORT, slot=report.slot)) == 2, 'repetition')
+    assert stage.all(names.DEVICE_REPORT, slot=report.slot)[1] == report
+    following = next_slot(stage)
+    assert {task.task_id for task in following.tasks}.isdisjoint(
+        task.task_id for task in report.tasks
+    )
+    # the repetition moved nobody and drew nothing
+    assert list(following.tasks) == [request_from(x) for x in own.open_slot(following.slot)]
+    assert list(following.position) == [point(place) for place in own.position_m]
+
+
+def test_a_local_task_is_answered_as_the_whole_model_would(fleet: Any, models: Any) -> None:
+    stage, settings = fleet
+    report = next_slot(stage)
+    task = assign(stage, report)
+    news = news_of(stage, task.task_id)
+    picture = picture_of(task, report.slot)
+    assert (news.kind, news.server) == (msg.TaskReport.ANSWERED, LOCAL)
+    model = models['scene-s']
+    assert (news.answer, news.confidence) == model.answer(model.run(picture.image))
+    assert news.truth == picture.label
+    flop = model.cuts[-1].front_flop
+    assert news.timing.front_s == pytest.approx(flop / report.flop_s[0])
+    assert news.answered_s == pytest.approx(report.slot + flop / report.flop_s[0])
+    assert news.energy.front_j == pytest.approx(settings.devices.compute_j_per_flop * flop)
+    assert news.front_inference_s > 0.0
+    assert not stage.all(names.PAYLOAD_TX, task_id=task.task_id)
+
+
+@pytest.mark.parametrize(
+    ('model_id', 'cut', 'server'),
+    [('scene-s', 0, 0), ('scene-s', 2, 1), ('scene-s', 4, 2), ('scene-l', 5, 3)],
+)
+def test_a_payload_leads_the_back_part_to_the_answer_of_the_whole_model(
+    fleet: Any, models: Any, model_id: str, cut: int, server: int
+) -> None:
+    stage, _ = fleet
+    report = next_slot(stage)
+    model = models[model_id]
+    task = assign(stage, report, model_id=model_id, split=cut, server=server, attempt=1)
+    payload = stage.next(names.PAYLOAD_TX, lambda sent: sent.task_id == task.task_id)
+    where = model.cuts[cut]
+    tensor = decode(packet_from(payload), where.shape, where.dtype)
+    whole = model.answer(model.run(picture_of(task, report.slot).image))
+    assert model.answer(model.run_back(cut, tensor)) == whole
+    assert (payload.server, payload.cut, payload.attempt) == (server, cut, 1)
+    assert (payload.slot, payload.model_id) == (report.slot, model_id)
+    front_s = report.backlog_s[0] + where.front_flop / report.flop_s[0]
+    assert payload.ready_s == pytest.approx(report.slot + front_s)
+    assert payload.timing.front_s == pytest.approx(front_s)
+
+    result = msg.TaskResult(
+        task_id=task.task_id, device_id=task.device_id, server=server, attempt=1,
+        answer='ship', confidence=0.5, ready_s=report.slot + 0.75,
+    )  # fmt: skip
+    stage.say(names.RESULT, result)
+    news = news_of(stage, task.task_id)
+    assert (news.kind, news.answer, news.server, news.attempt) == (0, 'ship', server, 1)
+    assert news.answered_s == news.observed_s == report.slot + 0.75
+
+
+@pytest.mark.parametrize(
+    ('fields', 'reason'),
+    [
+        ({'split': 6}, "no cut 6 of 'scene-s'"),
+        ({'split': 2**32 - 1, 'server': 1}, "no cut 4294967295 of 'scene-s'"),
+        ({'model_id': 'scene-x', 'server': 0}, "no cut 5 of 'scene-x'"),
+        ({'model_id': ''}, "no cut 5 of ''"),
+    ],
+)
+def test_an_order_that_cannot_be_followed_is_an_error(
+    fleet: Any, fields: dict[str, Any], reason: str
+) -> None:
+    stage, _ = fleet
+    task = assign(stage, next_slot(stage), **fields)
+    news = news_of(stage, task.task_id)
+    assert (news.kind, news.reason) == (msg.TaskReport.ERROR, reason)
+    assert news.server == fields.get('server', LOCAL)
+    good = assign(stage, next_slot(stage))
+    assert news_of(stage, good.task_id).kind == msg.TaskReport.ANSWERED
+    assert len(stage.all(names.TASK_REPORT, task_id=task.task_id)) == 1
+
+
+def test_an_unknown_task_is_an_error_and_other_devices_are_ignored(fleet: Any) -> None:
+    stage, _ = fleet
+    report = next_slot(stage)
+    assign(stage, report, task_id=77, device_id=1)
+    assign(stage, report, task_id=78)
+    news = news_of(stage, 78)
+    assert news.kind == msg.TaskReport.ERROR
+    assert news.reason.startswith('unknown_task')
+    assert not stage.all(names.TASK_REPORT, task_id=77)
+
+
+def test_a_task_that_is_over_is_forgotten(fleet: Any) -> None:
+    stage, _ = fleet
+    report = next_slot(stage)
+    task = report.tasks[1]
+    stage.say(names.TASK_OUTCOME, msg.TaskOutcome(task_id=task.task_id))
+    order = msg.Assignment(task_id=task.task_id, device_id=2, server=0, model_id='none')
+    reason = ''
+    while not reason.startswith('unknown_task'):
+        # topics do not wait for each other: the outcome may come after the first order
+        stage.say(names.ASSIGNMENTS, msg.AssignmentBatch(slot=0, assignments=[order]))
+        since = len(stage.heard[names.TASK_REPORT.name])
+        reason = stage.next(names.TASK_REPORT, since=since).reason
+    for number, device in ((task.task_id, 2), (report.tasks[0].task_id, 0)):
+        stage.say(names.RESULT, msg.TaskResult(task_id=number, device_id=device))
+    assert news_of(stage, report.tasks[0].task_id).kind == msg.TaskReport.ANSWERED
+    assert not stage.all(names.TASK_REPORT, task_id=task.task_id, kind=msg.TaskReport.ANSWERED)
+
+
+def test_a_picture_that_cannot_be_read_is_skipped_and_one_that_vanished_an_error(
+    tmp_path: Path, models: Any
+) -> None:
+    from PIL import Image
+
+    folder = tmp_path / 'pictures' / 'ship'
+    folder.mkdir(parents=True)
+    image = RenderedPictures().picture(1, 0, 0, 0).image
+    Image.fromarray(image).save(folder / 'b_good.png')
+    (folder / 'a_broken.png').write_bytes(b'\x89PNG no picture' + bytes([zlib.MAX_WBITS]))
+    (folder / 'c_empty.jpg').touch()
+    own = FolderPictures(tmp_path / 'pictures', classes=models['scene-s'].classes)
+    stage, _ = device_stage(tmp_path, f'images:={tmp_path / "pictures"}')
+    with stage:
+        stage.connect()
+        stage.next(names.DEVICE_REPORT, lambda report: report.slot == -1)
+        for slot in range(4):
+            stage.open_slot(slot, slot)
+            report = stage.next(names.DEVICE_REPORT, lambda x, slot=slot: x.slot == slot)
+            task = assign(stage, report)
+            news = news_of(stage, task.task_id)
+            model = models['scene-s']
+            seen = own.picture(SEED, task.device_id, slot, task.task_id % TASKS_PER_DEVICE)
+            assert news.answer == model.answer(model.run(seen.image))[0]
+            assert news.truth == 'ship'
+        (folder / 'b_good.png').unlink()
+        stage.open_slot(4, 4.0)
+        report = stage.next(names.DEVICE_REPORT, lambda report: report.slot == 4)
+        for fields in ({}, {'server': 0, 'split': 0}, {'split': 99}):
+            report.tasks = report.tasks[-1:] if fields else report.tasks
+            task = assign(stage, report, **fields)
+            since = len(stage.heard[names.TASK_REPORT.name])
+            news = stage.next(names.TASK_REPORT, since=since)
+            assert (news.kind, news.task_id) == (msg.TaskReport.ERROR, task.task_id)
+            assert news.reason.startswith(('no_picture: none of the 3', 'no cut 99'))
+        stage.end()
