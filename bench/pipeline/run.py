@@ -127,7 +127,7 @@ def decision_s(row: dict[str, str]) -> float:
 def table(results: dict[str, dict[str, float]]) -> str:
     """The results as Markdown."""
     head = (
-        '| fleet | tasks | overhead p50 | overhead p99 | of it: reports to decision | '
+        '| fleet | tasks | overhead p50 | overhead p99 | of it: decision | '
         'real-time factor | start-up | memory | cores |'
     )
     lines = [head, '|---|---|---|---|---|---|---|---|---|']
