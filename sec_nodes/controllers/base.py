@@ -134,9 +134,10 @@ def _imported(name: str) -> type[Controller]:
     module, _, attribute = name.partition(':')
     try:
         found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # foreign code: importing it may fail in any way
         raise ControllerError(
-            f'controller {name!r} cannot be imported ({error}); its module must be on PYTHONPATH'
+            f'controller {name!r} cannot be imported ({type(error).__name__}: {error}); '
+            'its module must be on PYTHONPATH and sound'
         ) from None
     if not (isinstance(found, type) and issubclass(found, Controller)):
         raise ControllerError(f'{name!r} is no subclass of sec_nodes.controllers.base.Controller')

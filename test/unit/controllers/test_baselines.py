@@ -137,6 +137,13 @@ def test_a_class_that_cannot_be_imported_is_refused(scenario, name):
         create(name, scenario)
 
 
+def test_a_module_that_fails_is_refused_with_its_error(scenario, tmp_path, monkeypatch):
+    (tmp_path / 'failing.py').write_text('1 / 0')
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ControllerError, match='ZeroDivisionError'):
+        create('failing:Mine', scenario)
+
+
 def test_a_class_that_is_no_controller_is_refused(scenario):
     with pytest.raises(ControllerError, match='no subclass'):
         create('sec_nodes.slot:SlotState', scenario)
