@@ -46,6 +46,8 @@ def main() -> None:
     """Tie this process to its parent and become the module."""
     parent, number, module = int(sys.argv[1]), signal.Signals[sys.argv[2]], sys.argv[3]
     tie_to_parent(parent, number)
+    # a shell that starts us in the background has SIGINT ignored; we are to be stopped by it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv[:] = [module, *sys.argv[4:]]
     runpy.run_module(module, run_name='__main__', alter_sys=True)
 
