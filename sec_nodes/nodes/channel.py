@@ -11,6 +11,7 @@ import numpy as np
 from sec_nodes.loop.links import link_table
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import BadMessageError, CommonParameters, SecNode, run
+from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import array3, links_message, receivers_from
 from sec_nodes.nodes.timing import Releases, RunTime
 from sec_nodes.physics.randomness import Stream, uniform
@@ -212,7 +213,7 @@ class ChannelNode(SecNode):
             return
         payload.timing.upload_s, payload.energy.upload_j = flight.time_s, flight.energy_j
         payload.ready_s = arrival_s
-        payload.header.stamp = self.time.stamp(arrival_s)
+        payload.header.stamp = to_stamp(arrival_s)
         self.releases.at(arrival_s, lambda: self.payloads[payload.server].publish(payload))
 
     def on_result(self, result: msg.TaskResult) -> None:
@@ -236,7 +237,7 @@ class ChannelNode(SecNode):
             return
         result.timing.download_s, result.energy.download_j = time_s, float(stage.energy_j[0])
         result.ready_s += time_s
-        result.header.stamp = self.time.stamp(result.ready_s)
+        result.header.stamp = to_stamp(result.ready_s)
         self.releases.at(result.ready_s, lambda: self.results.publish(result))
 
     def lose(self, item: Any, reason: str) -> None:
@@ -250,7 +251,7 @@ class ChannelNode(SecNode):
             attempt=item.attempt,
             server=item.server,
         )
-        report.header.stamp = self.time.stamp(self.time.now_s())
+        report.header.stamp = to_stamp(self.time.now_s())
         self.news.publish(report)
 
     def broken(self, what: str, item: Any) -> str:

@@ -22,6 +22,7 @@ from sec_nodes.loop.devices import TASKS_PER_DEVICE, DeviceFleet
 from sec_nodes.loop.ledger import Energy, Task, Timing
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import CommonParameters, SecNode, own_ids, run
+from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import (
     energy_message,
     packet_fields,
@@ -153,7 +154,7 @@ class DeviceNode(SecNode):
             tasks=[request_from(task) for task in tasks],
         )
         report.header.frame_id = names.MAP_FRAME
-        report.header.stamp = self.time.stamp(now_s)
+        report.header.stamp = to_stamp(now_s)
         return report
 
     def on_assignments(self, batch: msg.AssignmentBatch) -> None:
@@ -228,7 +229,7 @@ class DeviceNode(SecNode):
             energy=energy_message(energy),
             **packet_fields(packet),
         )
-        payload.header.stamp = self.time.stamp(ready_s)
+        payload.header.stamp = to_stamp(ready_s)
         self.releases.at(ready_s, lambda: self.payloads.publish(payload))
 
     def on_result(self, result: msg.TaskResult) -> None:
@@ -277,7 +278,7 @@ class DeviceNode(SecNode):
         report = msg.TaskReport(
             task_id=task_id, attempt=attempt, server=server, reporter=self.get_name()
         )
-        report.header.stamp = self.time.stamp(self.time.now_s())
+        report.header.stamp = to_stamp(self.time.now_s())
         report.front_inference_s = front_s
         report.truth = pending.truth if pending else ''
         return report

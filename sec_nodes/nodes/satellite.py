@@ -9,6 +9,7 @@ from sec_nodes.config import ConfigError
 from sec_nodes.loop.satellites import SatelliteNetwork, SatelliteView
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import own_ids, run
+from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import point, vector3
 from sec_nodes.nodes.server import Lane, ServerNode, ServerParameters, with_energy
 from sec_nodes.slot import ServerKind
@@ -90,7 +91,7 @@ class SatelliteNode(ServerNode):
         self.passes_until_s = time_s + PASSES_AHEAD_S
         windows, labels = self.network.windows, self.network.constellation.names
         message = msg.VisibilityWindows(minimum_elevation_rad=self.network.mask_rad)
-        message.header.stamp = self.time.stamp(time_s)
+        message.header.stamp = to_stamp(time_s)
         message.windows = [
             msg.VisibilityWindow(
                 satellite=int(windows.satellite[row]),

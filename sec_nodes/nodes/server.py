@@ -18,6 +18,7 @@ from sec_nodes.inference.engine import SplitModel
 from sec_nodes.loop.serving import ComputeQueue, OrderedIntake
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import CommonParameters, SecNode
+from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import packet_from
 from sec_nodes.nodes.parameters import parameter
 from sec_nodes.nodes.timing import Releases, RunTime
@@ -155,7 +156,7 @@ class ServerNode(SecNode):
                 states.append(state)
         report = msg.ServerReport(slot=slot, servers=states)
         report.header.frame_id = names.MAP_FRAME
-        report.header.stamp = self.time.stamp(time_s)
+        report.header.stamp = to_stamp(time_s)
         return report
 
     def on_assignments(self, batch: msg.AssignmentBatch) -> None:
@@ -279,7 +280,7 @@ class ServerNode(SecNode):
             timing=payload.timing,
             energy=payload.energy,
         )
-        result.header.stamp = self.time.stamp(result.ready_s)
+        result.header.stamp = to_stamp(result.ready_s)
         self.releases.at(result.ready_s, lambda: self.send(lane, epoch, result))
 
     def measure(

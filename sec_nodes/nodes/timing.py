@@ -12,11 +12,7 @@ from typing import TYPE_CHECKING
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 
-from sec_nodes.nodes.clock import to_stamp
-
 if TYPE_CHECKING:
-    from builtin_interfaces.msg import Time
-
     from sec_nodes.nodes.base import SecNode
     from sec_offload.msg import SlotStart
 
@@ -75,10 +71,6 @@ class RunTime:
             return self._node.get_clock().now().nanoseconds * 1e-9 + self._offset_s
         since_s = min(time.monotonic() - self._ticked_at, EXTRAPOLATION_S)
         return self._ticked_s + since_s * self._speed
-
-    def stamp(self, time_s: float) -> Time:
-        """The ROS time of an instant of the run [s]."""
-        return to_stamp(time_s - self._offset_s)
 
     def wall_until(self, release_s: float) -> float:
         """Wall time until an instant of the run [s]; at most 0 if it has passed."""

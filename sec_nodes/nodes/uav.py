@@ -13,6 +13,7 @@ from nav_msgs.msg import Odometry, Path
 from sec_nodes.loop.uavs import UavFleet
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import own_ids, run
+from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import array3, point, vector3
 from sec_nodes.nodes.parameters import parameter
 from sec_nodes.nodes.server import Lane, ServerNode, ServerParameters, with_energy
@@ -128,7 +129,7 @@ class UavNode(ServerNode):
 
     def publish_motion(self, calm: bool) -> None:
         """Odometry; and at a calmer rate set-point, tracking error and path."""
-        motion, stamp = self.fleet.motion, self.time.stamp(self.fleet.time_s)
+        motion, stamp = self.fleet.motion, to_stamp(self.fleet.time_s)
         speed = np.linalg.norm(motion.velocity_m_s[:, :2], axis=1)
         heading = np.arctan2(motion.velocity_m_s[:, 1], motion.velocity_m_s[:, 0])
         self.yaw_rad = np.where(speed > DIRECTION_SPEED_M_S, heading, self.yaw_rad)
