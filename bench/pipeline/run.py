@@ -75,18 +75,14 @@ def measure(case: Case, folder: Path, domain: int) -> dict[str, float]:
         if not start_up_s:
             # the line of the first slot comes when it is over
             start_up_s = time.monotonic() - began - 1.0
-        family = [process_of(process.pid), *process_of(process.pid).children(recursive=True)]
+        fleet = psutil.Process(process.pid)
+        family = [fleet, *fleet.children(recursive=True)]
         peak_bytes = max(peak_bytes, sum(member.memory_info().rss for member in family))
         cpu_s = sum(sum(member.cpu_times()[:2]) for member in family)
     wall_s = time.monotonic() - began
     if process.wait() != 0:
         raise SystemExit(f'{case.name}: the run failed; see {folder}/run/logs')
     return figures(folder / 'run', start_up_s, peak_bytes, cpu_s / wall_s)
-
-
-def process_of(pid: int) -> psutil.Process:
-    """A process by its number."""
-    return psutil.Process(pid)
 
 
 def figures(run: Path, start_up_s: float, peak_bytes: int, cores: float) -> dict[str, float]:

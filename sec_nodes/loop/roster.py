@@ -36,11 +36,6 @@ class Roster(Generic[StateT]):
             self.slot[member] = max(slot, self.slot.get(member, -1))
         return returned
 
-    def touch(self, at_s: float) -> None:
-        """Count silence from now on, because the run itself was paused."""
-        for member in self._heard_at:
-            self._heard_at[member] = at_s
-
     def newly_missing(self, at_s: float) -> list[int]:
         """Members that have fallen silent since the last call."""
         silent = [

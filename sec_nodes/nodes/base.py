@@ -95,7 +95,8 @@ class SecNode(Node):
         A message that is published before both sides have found each other is lost for one of
         them. At least one partner must be there; once true, it stays true.
         """
-        self._unwired = [one for one in self._unwired_of(endpoints) if not is_matched(self, one)]
+        awaited = endpoints if self._unwired is None else self._unwired
+        self._unwired = [one for one in awaited if not is_matched(self, one)]
         return not self._unwired
 
     def interrupt(self) -> None:
@@ -129,9 +130,6 @@ class SecNode(Node):
 
     def close(self) -> None:
         """Release what is not ROS's; called once when the node ends."""
-
-    def _unwired_of(self, endpoints: tuple[Any, ...]) -> list[Any]:
-        return list(endpoints) if self._unwired is None else self._unwired
 
     def _publish_diagnostics(self) -> None:
         values = {**self.health(), **self.counts}

@@ -154,7 +154,7 @@ class ChannelNode(SecNode):
             np.array([order.power_w for order in orders]),
             models.cut_bit[model, [order.split for order in orders]],
         )
-        luck = self.luck(batch.slot, orders)
+        luck = self.luck(orders)
         for number, order in enumerate(orders):
             time_s = float(stage.time_s[number])
             lost = ''
@@ -187,7 +187,7 @@ class ChannelNode(SecNode):
             )
         return bool(sound)
 
-    def luck(self, slot: int, orders: list[msg.Assignment]) -> FloatArray:
+    def luck(self, orders: list[msg.Assignment]) -> FloatArray:
         """(K,) uniform draws, one for each try of each task."""
         entity = np.array([order.task_id for order in orders], dtype=np.int64)
         attempt = np.array([order.attempt for order in orders], dtype=np.int64)

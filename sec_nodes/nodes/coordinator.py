@@ -134,7 +134,7 @@ class CoordinatorNode(SecNode):
         self.listen(names.READY, lambda message: self.unready.discard(message.data))
         name, kind = names.INJECT_FAILURE
         self.create_service(kind, name, self.on_inject_failure)
-        self.began_at = self.phase_at = self.resent_at = self.slot_at = time.monotonic()
+        self.phase_at = self.resent_at = self.slot_at = time.monotonic()
         self.outcome = msg.SlotOutcome()
         self.announce(msg.RunState.WAITING, 'for the nodes of the fleet')
         self.create_wall_timer(TICK_S, self.tick)

@@ -16,7 +16,7 @@ from enum import IntFlag
 
 import numpy as np
 
-from sec_nodes.physics import channel
+from sec_nodes.physics import channel, workload
 from sec_nodes.physics.queueing import fcfs_start_s
 from sec_nodes.scenarios.survey_settings import SurveySettings
 from sec_nodes.slot import (
@@ -96,9 +96,9 @@ class Survey:
             flop: (K,) work [FLOP].
             flop_s: (K,) speed of each task's device [FLOP/s].
         """
-        return Stage(
-            np.asarray(flop) / flop_s, self.settings.devices.compute_j_per_flop * np.asarray(flop)
-        )
+        work_flop = np.asarray(flop)
+        time_s = workload.compute_time_s(work_flop, flop_s)
+        return Stage(time_s, self.settings.devices.compute_j_per_flop * work_flop)
 
     def back(self, flop: FloatArray, flop_s: FloatArray, power_w: FloatArray) -> Stage:
         """Layers on a server, eqs (14), (15), (23), (24).
@@ -108,8 +108,8 @@ class Survey:
             flop_s: (K,) speed of the server's computer, or of the share that is reserved.
             power_w: (K,) power while computing [W].
         """
-        time_s = np.asarray(flop) / flop_s
-        return Stage(time_s, power_w * time_s)
+        time_s = workload.compute_time_s(flop, flop_s)
+        return Stage(time_s, workload.compute_energy_j(time_s, power_w))
 
     def uplink(
         self,
