@@ -39,6 +39,7 @@ setup(
     data_files=data_files(),
     entry_points={'console_scripts': sec_command()},
     install_requires=[
+        'gymnasium>=1.0',
         'matplotlib>=3.8',
         'mcap>=1.2',
         'numpy>=1.26',

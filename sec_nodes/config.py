@@ -27,29 +27,60 @@ SettingsT = TypeVar('SettingsT', bound=BaseModel)
 
 
 def load(
-    path: Path, settings: type[SettingsT], overrides: Mapping[str, Any] | None = None
+    path: Path,
+    settings: type[SettingsT],
+    overrides: Mapping[str, Any] | None = None,
+    mode: str | None = None,
 ) -> SettingsT:
     """Read a YAML file into a settings class.
+
+    The key `modes` of a file is no setting: it maps names to values that replace those of the
+    file, by dotted key, when that mode is asked for.
 
     Args:
         path: the file.
         settings: pydantic model that the file must satisfy.
-        overrides: values that replace those of the file, by dotted key (`devices.count`).
+        overrides: values that replace those of the file and the mode, by dotted key
+            (`devices.count`).
+        mode: one of the file's modes; by default the file as it stands.
 
     Raises:
-        ConfigError: file missing or no YAML, unknown key, or value outside its range.
+        ConfigError: file missing or no YAML, unknown key or mode, or value outside its range.
     """
     tree, root = _parse(path)
-    for key, value in (overrides or {}).items():
+    modes = _modes(path, tree)
+    if mode is not None and mode not in modes:
+        raise ConfigError(f'{path}: unknown mode {mode!r}; {suggest(mode, list(modes))}')
+    of_mode = modes[mode] if mode is not None else {}
+    places = {key: _line(root, ('modes', mode, key)) for key in of_mode}
+    for key, value in {**of_mode, **(overrides or {})}.items():
         _override(tree, key, value)
     try:
         return settings.model_validate(tree)
     except ValidationError as error:
         lines = [
-            _explain(path, root, settings, detail, overrides or {})
+            _explain(path, root, settings, detail, overrides or {}, places)
             for detail in error.errors(include_url=False)
         ]
         raise ConfigError('\n'.join(lines)) from None
+
+
+def mode_names(path: Path) -> list[str]:
+    """Names of the modes that a file offers, in its order.
+
+    Raises:
+        ConfigError: file missing or no YAML.
+    """
+    return list(_modes(path, _parse(path)[0]))
+
+
+def value_of(path: Path, key: str) -> Any:
+    """The value of a top-level key as the file has it, None if it does not have it.
+
+    Raises:
+        ConfigError: file missing or no YAML.
+    """
+    return _parse(path)[0].get(key)
 
 
 def named_file(kind: str, name_or_path: str) -> Path:
@@ -120,6 +151,15 @@ def _parse(path: Path) -> tuple[dict[str, Any], yaml.Node | None]:
     return tree, root
 
 
+def _modes(path: Path, tree: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Take the modes out of a tree and check their shape."""
+    modes = tree.pop('modes', {})
+    for name, values in modes.items() if isinstance(modes, dict) else [('modes', None)]:
+        if not (isinstance(values, dict) and all(isinstance(key, str) for key in values)):
+            raise ConfigError(f'{path}: mode {name!r} must map dotted keys to values')
+    return modes
+
+
 def _override(tree: dict[str, Any], key: str, value: Any) -> None:
     *parents, last = key.split('.')
     for parent in parents:
@@ -135,19 +175,26 @@ def _explain(
     settings: type[BaseModel],
     detail: Any,
     overrides: Mapping[str, Any],
+    places: Mapping[str, int],
 ) -> str:
     loc = detail['loc']
     key = '.'.join(str(part) for part in loc)
-    if any(key == given or key.startswith(f'{given}.') for given in overrides):
+    from_mode = _replaced(key, places)
+    if _replaced(key, overrides):
         where = 'command line'
     else:
-        where = f'{path}:{_line(root, loc)}'
+        where = f'{path}:{places[from_mode] if from_mode else _line(root, loc)}'
     if detail['type'] == 'extra_forbidden':
         parent = _fields(settings, loc[:-1])
         return f'{where}: unknown key {key!r}; {suggest(str(loc[-1]), parent)}'
     if detail['type'] == 'missing':
         return f'{where}: key {key!r} is missing; add it'
     return f'{where}: {key} = {detail["input"]!r}: {detail["msg"]}'
+
+
+def _replaced(key: str, given: Mapping[str, Any]) -> str | None:
+    """The given key, if any, that replaced the value of `key`."""
+    return next((name for name in given if key == name or key.startswith(f'{name}.')), None)
 
 
 def _line(node: yaml.Node | None, loc: tuple[Any, ...]) -> int:

@@ -24,17 +24,14 @@ def controller_table() -> Table:
 
 
 def scenario_table() -> Table:
-    """Scenarios with their size."""
-    from sec_nodes.scenarios.registry import read_settings, scenario_names
+    """Scenarios with their modes, and whether the ROS nodes fly them."""
+    from sec_nodes.scenarios.registry import SCENARIOS, scenario_modes, scenario_names
 
     def row(name: str) -> tuple[str, ...]:
-        settings = read_settings(name)
-        counts = settings.devices.count, settings.uavs.count, settings.satellites.count
-        return name, *map(str, counts), f'{settings.slot_s:g}'
+        flies = 'sec up, sec simulate' if SCENARIOS[name].scenario is None else 'sec simulate'
+        return name, ', '.join(scenario_modes(name)) or '-', flies
 
-    return _table(
-        ('scenario', 'devices', 'UAVs', 'satellites', 'slot [s]'), map(row, scenario_names())
-    )
+    return _table(('scenario', 'modes', 'runs with'), map(row, scenario_names()))
 
 
 def fleet_table() -> Table:

@@ -14,7 +14,7 @@ import yaml
 from sec_nodes.config import ConfigError, parse_overrides, suggest
 from sec_nodes.fleet.expand import ProcessSpec, RunFiles, expand
 from sec_nodes.fleet.settings import FleetSettings, check_run_name, read_fleet
-from sec_nodes.scenarios.registry import read_settings
+from sec_nodes.scenarios.registry import read_survey
 from sec_nodes.scenarios.survey_settings import SurveySettings
 
 
@@ -68,7 +68,7 @@ def make_plan(request: Request) -> Plan:
         ConfigError: anything that cannot be used; the text names it and the remedy.
     """
     fleet = read_fleet(request.fleet, _fleet_overrides(request))
-    scenario = read_settings(fleet.scenario, parse_overrides(list(request.settings)))
+    scenario = read_survey(fleet.scenario, parse_overrides(list(request.settings)))
     scenario = _absolute_paths(scenario)
     if fleet.images:
         check_images(fleet.images)

@@ -37,7 +37,7 @@ from sec_nodes.recording.definitions import DefinitionError, full_definition
 from sec_nodes.recording.mcap_log import McapLog
 from sec_nodes.recording.run_files import RunFiles
 from sec_nodes.report import ReportError, summarise
-from sec_nodes.scenarios.registry import read_settings
+from sec_nodes.scenarios.registry import read_survey
 from sec_nodes.scenarios.survey_settings import SurveySettings
 from sec_offload.msg import RunState
 
@@ -88,7 +88,7 @@ class Recorder(Node):
         """
         super().__init__('recorder')
         self.parameters = read_parameters(self, Parameters)
-        settings = read_settings(self.parameters.scenario)
+        settings = read_survey(self.parameters.scenario)
         self.run_dir = _made(self.parameters.run_dir)
         servers = _server_names(settings)
         try:

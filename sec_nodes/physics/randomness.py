@@ -52,17 +52,21 @@ class _Kind(IntEnum):
     GAMMA = 3
 
 
-def uniform(seed: int, stream: int, entity: ArrayLike, slot: ArrayLike, draws: int) -> FloatArray:
+def uniform(
+    seed: ArrayLike, stream: int, entity: ArrayLike, slot: ArrayLike, draws: int
+) -> FloatArray:
     """Draw uniform numbers in the open interval (0, 1).
 
-    `entity` and `slot` are integer arrays >= 0 that broadcast to a shape (...); `seed` is an
-    integer in [0, 2^64).  Returns (..., draws) in float64.  The first d of n draws are the same
+    `seed`, `entity` and `slot` are integers or integer arrays in [0, 2^64) that broadcast to a
+    shape (...).  Returns (..., draws) in float64.  The first d of n draws are the same
     numbers as d draws.  Raises ValueError for a negative address or draws < 0.
     """
     return _open_interval(_bits(seed, stream, _Kind.UNIFORM, entity, slot, draws))
 
 
-def normal(seed: int, stream: int, entity: ArrayLike, slot: ArrayLike, draws: int) -> FloatArray:
+def normal(
+    seed: ArrayLike, stream: int, entity: ArrayLike, slot: ArrayLike, draws: int
+) -> FloatArray:
     """Draw standard normal numbers, (..., draws), by inverting the normal CDF.
 
     Arguments and errors as `uniform`.
@@ -72,7 +76,7 @@ def normal(seed: int, stream: int, entity: ArrayLike, slot: ArrayLike, draws: in
 
 
 def poisson(
-    seed: int, stream: int, entity: ArrayLike, slot: ArrayLike, draws: int, mean: ArrayLike
+    seed: ArrayLike, stream: int, entity: ArrayLike, slot: ArrayLike, draws: int, mean: ArrayLike
 ) -> IntArray:
     """Draw Poisson numbers, (..., draws) int64, by inverting the Poisson CDF.
 
@@ -93,7 +97,7 @@ def poisson(
 
 
 def gamma(
-    seed: int, stream: int, entity: ArrayLike, slot: ArrayLike, draws: int, shape: ArrayLike
+    seed: ArrayLike, stream: int, entity: ArrayLike, slot: ArrayLike, draws: int, shape: ArrayLike
 ) -> FloatArray:
     """Draw gamma numbers of scale 1, (..., draws), by inverting the gamma CDF.
 
@@ -123,15 +127,14 @@ def pair(a: ArrayLike, b: ArrayLike) -> IntArray:
 
 
 def _bits(
-    seed: int, stream: int, kind: _Kind, entity: ArrayLike, slot: ArrayLike, draws: int
+    seed: ArrayLike, stream: int, kind: _Kind, entity: ArrayLike, slot: ArrayLike, draws: int
 ) -> U64:
     """Return 64 random bits for each draw, (..., draws)."""
-    if not 0 <= seed < 1 << 64:
-        raise ValueError(f'seed is {seed}, but must lie in [0, 2^64). Take it modulo 2^64.')
+    seeds = _address('seed', seed)
     if draws < 0:
         raise ValueError(f'draws is {draws}, but must be >= 0. Say how many numbers to draw.')
     entities, slots = _address('entity', entity), _address('slot', slot)
-    state = _absorb(np.asarray(seed, dtype=np.uint64), np.asarray(stream, dtype=np.uint64))
+    state = _absorb(seeds, np.asarray(stream, dtype=np.uint64))
     state = _absorb(state, np.asarray(kind, dtype=np.uint64))
     state = _absorb(_absorb(state, entities), slots)
     counter = np.arange(1, draws + 1, dtype=np.uint64)
@@ -139,7 +142,7 @@ def _bits(
 
 
 def _address(name: str, value: ArrayLike) -> U64:
-    """Return an entity or slot number as uint64 (at least 1-d: numpy warns on scalar overflow)."""
+    """Return a seed, entity or slot number as uint64."""
     array = np.asarray(value)
     if array.dtype.kind not in 'iu':
         raise ValueError(

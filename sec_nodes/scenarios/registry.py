@@ -3,10 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from sec_nodes.config import known_names, load, named_file
+from sec_nodes.config import (
+    ConfigError,
+    Settings,
+    known_names,
+    load,
+    mode_names,
+    named_file,
+    suggest,
+    value_of,
+)
 from sec_nodes.scenarios.survey_settings import SurveySettings
+
+
+class Entry(NamedTuple):
+    """Where the classes of a scenario are, as `module:Class`; imported when they are needed."""
+
+    settings: str
+    scenario: str | None
+    """None for survey, which needs models besides its settings: see `sec_nodes.world`."""
+
+
+SCENARIOS = {
+    'survey': Entry('sec_nodes.scenarios.survey_settings:SurveySettings', None),
+    'mllm': Entry(
+        'sec_nodes.scenarios.mllm_settings:MllmSettings', 'sec_nodes.scenarios.mllm:Mllm'
+    ),
+    'maritime': Entry(
+        'sec_nodes.scenarios.maritime_settings:MaritimeSettings',
+        'sec_nodes.scenarios.maritime:Maritime',
+    ),
+    'partial': Entry(
+        'sec_nodes.scenarios.partial_settings:PartialSettings',
+        'sec_nodes.scenarios.partial:Partial',
+    ),
+    'robust': Entry(
+        'sec_nodes.scenarios.robust_settings:RobustSettings',
+        'sec_nodes.scenarios.robust:Robust',
+    ),
+}
 
 
 def scenario_names() -> list[str]:
@@ -14,14 +53,54 @@ def scenario_names() -> list[str]:
     return known_names('scenario')
 
 
-def read_settings(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> SurveySettings:
+def scenario_modes(name: str) -> list[str]:
+    """Modes of a scenario, by its name or file: what may follow it after a colon."""
+    return mode_names(named_file('scenario', name))
+
+
+def read_settings(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Settings of a scenario.
 
     Args:
-        name_or_path: `survey`, or a YAML file of your own.
+        name_or_path: `mllm`, a YAML file of your own, or either with a mode: `mllm:stress`.
         overrides: values that replace those of the file, by dotted key.
 
     Raises:
-        ConfigError: unknown name, or a file that is not a sound scenario.
+        ConfigError: unknown name or mode, or a file that is not a sound scenario.
     """
-    return load(named_file('scenario', name_or_path), SurveySettings, overrides)
+    where, mode = split_mode(name_or_path)
+    path = named_file('scenario', where)
+    name = value_of(path, 'name')
+    if name not in SCENARIOS:
+        raise ConfigError(f'{path}: name = {name!r}: {suggest(str(name), list(SCENARIOS))}')
+    return load(path, imported(SCENARIOS[name].settings), overrides, mode)
+
+
+def read_survey(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> SurveySettings:
+    """Settings of a scenario that the ROS nodes can fly.
+
+    Raises:
+        ConfigError: as `read_settings`, and for a scenario that can only be simulated.
+    """
+    settings = read_settings(name_or_path, overrides)
+    if not isinstance(settings, SurveySettings):
+        name = split_mode(name_or_path)[0]
+        raise ConfigError(
+            f'scenario {name!r} cannot be flown by the ROS nodes yet, only simulated: '
+            f'use `sec simulate {name}`, or fly survey'
+        )
+    return settings
+
+
+def split_mode(name_or_path: str) -> tuple[str, str | None]:
+    """Part `mllm:stress` into the scenario and its mode; None without one."""
+    where, separator, mode = name_or_path.rpartition(':')
+    if not separator or Path(name_or_path).is_file():
+        return name_or_path, None
+    return where, mode
+
+
+def imported(place: str) -> Any:
+    """The object at `module:Name`."""
+    module, _, attribute = place.partition(':')
+    return getattr(import_module(module), attribute)

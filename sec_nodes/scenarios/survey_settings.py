@@ -6,23 +6,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from sec_nodes.config import Settings
-
-
-def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
-    if pair[0] > pair[1]:
-        raise ValueError('the first number must not exceed the second')
-    return pair
-
-
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Probability = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
-Range = Annotated[tuple[NotNegative, NotNegative], AfterValidator(_ascending)]
-PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
+from sec_nodes.scenarios.fields import (
+    Count,
+    NotNegative,
+    Positive,
+    PositiveRange,
+    Probability,
+    ProbabilityRange,
+    Range,
+)
 
 
 class Site(Settings):
@@ -60,7 +55,7 @@ class Tasks(Settings):
     """What tasks ask for, drawn uniformly."""
 
     deadline_s: PositiveRange
-    accuracy: Annotated[tuple[Probability, Probability], AfterValidator(_ascending)]
+    accuracy: ProbabilityRange
     answer_bit: NotNegative
 
 

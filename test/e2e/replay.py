@@ -9,7 +9,7 @@ from sec_nodes.loop.devices import DeviceFleet
 from sec_nodes.loop.links import Receivers, link_table
 from sec_nodes.loop.satellites import SatelliteNetwork
 from sec_nodes.loop.uavs import UavFleet
-from sec_nodes.scenarios.registry import read_settings
+from sec_nodes.scenarios.registry import read_survey
 from sec_nodes.slot import DECLINED, DeviceTable, ServerKind, ServerTable, SlotState, TaskTable
 from sec_nodes.world import build_world
 
@@ -20,7 +20,7 @@ class Replay:
     """Devices, UAVs, satellites, links and queues of a run, slot by slot."""
 
     def __init__(self, overrides, controller, seed):
-        self.settings = read_settings('survey', overrides)
+        self.settings = read_survey('survey', overrides)
         self.scenario = build_world(self.settings).scenario
         self.controller = create(controller, self.scenario, seed)
         self.seed = seed

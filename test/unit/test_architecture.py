@@ -20,7 +20,7 @@ RINGS = (
     {'slot', 'config', 'paths'},
     {'physics'},
     {'scenarios', 'inference'},
-    {'controllers', 'learning'},
+    {'controllers', 'environments', 'learning'},
     {'world', 'loop'},
 )
 OUTERMOST = len(RINGS)

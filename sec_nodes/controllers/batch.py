@@ -1,0 +1,97 @@
+"""Controllers of many copies of a scenario at once, found by scenario and name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from importlib import import_module
+from typing import Any, ClassVar, Generic, TypeVar
+
+from sec_nodes.config import suggest
+from sec_nodes.controllers.base import ControllerError
+from sec_nodes.scenarios.base import Scenario
+from sec_nodes.slot import FloatArray
+
+ScenarioT = TypeVar('ScenarioT', bound=Scenario[Any, Any, Any])
+StateT = TypeVar('StateT')
+DecisionT = TypeVar('DecisionT')
+
+BUILT_IN: dict[str, tuple[str, ...]] = {
+    'mllm': (),
+    'maritime': (),
+    'partial': (),
+    'robust': (),
+}
+"""Modules that register the controllers of each scenario."""
+
+
+class BatchController(ABC, Generic[ScenarioT, StateT, DecisionT]):
+    """Decides a slot in all copies of a scenario.
+
+    Args:
+        scenario: costs, constraints and parameters of the system to control.
+        seed: seed of the controller's own randomness; the same seed and states give the same
+            decisions.
+    """
+
+    name: ClassVar[str]
+    scenario_name: ClassVar[str]
+
+    def __init__(self, scenario: ScenarioT, seed: int = 0) -> None:
+        self.scenario = scenario
+        self.seed = seed
+
+    @abstractmethod
+    def decide(self, state: StateT) -> DecisionT:
+        """Answer one slot of every copy. Must not change `state`."""
+
+    def bound(self, state: StateT) -> FloatArray | None:
+        """(B,) a cost that no decision in this state can beat; None if none is known."""
+        return None
+
+
+ControllerT = TypeVar('ControllerT', bound=type[BatchController[Any, Any, Any]])
+_registry: dict[tuple[str, str], type[BatchController[Any, Any, Any]]] = {}
+
+
+def register_batch(controller: ControllerT) -> ControllerT:
+    """Make a controller known by its scenario and name. Used as a class decorator.
+
+    Raises:
+        ControllerError: another class has the name.
+    """
+    key = controller.scenario_name, controller.name
+    holder = _registry.setdefault(key, controller)
+    if holder is not controller and holder.__qualname__ != controller.__qualname__:
+        raise ControllerError(
+            f'controller name {controller.name!r} of scenario {controller.scenario_name} belongs '
+            f'to {holder.__module__}; choose another'
+        )
+    return controller
+
+
+def batch_controller_names(scenario_name: str) -> list[str]:
+    """Names of the controllers of a scenario."""
+    for module in BUILT_IN.get(scenario_name, ()):
+        import_module(module)
+    return sorted(name for scenario, name in _registry if scenario == scenario_name)
+
+
+def create_batch(
+    name: str, scenario: Scenario[Any, Any, Any], seed: int = 0
+) -> BatchController[Any, Any, Any]:
+    """A controller by name.
+
+    Args:
+        name: one of `batch_controller_names`.
+        scenario: system to control.
+        seed: seed of the controller's own randomness.
+
+    Raises:
+        ControllerError: no controller of this scenario has this name.
+    """
+    known = batch_controller_names(scenario.name)
+    if name not in known:
+        raise ControllerError(
+            f'unknown controller {name!r} for scenario {scenario.name}; {suggest(name, known)}'
+        )
+    return _registry[scenario.name, name](scenario, seed)

@@ -1,0 +1,22 @@
+"""Kinds of numbers that scenario settings are made of, with their ranges."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError('the first number must not exceed the second')
+    return pair
+
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Range = Annotated[tuple[NotNegative, NotNegative], AfterValidator(_ascending)]
+PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
+ProbabilityRange = Annotated[tuple[Probability, Probability], AfterValidator(_ascending)]
