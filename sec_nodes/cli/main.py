@@ -134,6 +134,54 @@ def up(
 
 
 @app.command()
+def simulate(
+    scenario: Annotated[
+        str, typer.Argument(help='Scenario by name, with a mode (mllm:stress), or its YAML file.')
+    ],
+    controller: Annotated[
+        str | None,
+        typer.Option(help="Who decides. Default: the scenario's reference.", show_default=False),
+    ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(help='Several, a,b,c or all, and the reference beside them.'),
+    ] = None,
+    slots: Annotated[int | None, typer.Option(help='Default: the whole episode.')] = None,
+    episodes: Annotated[int, typer.Option(help='Played at once, each with its own seed.')] = 10,
+    seed: Annotated[int, typer.Option(help='Seed of everything random.')] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option('--set', help='Change the scenario: devices.count=20. Repeatable.'),
+    ] = None,
+    results: Annotated[Path, typer.Option(help='Folder that gets one folder a run.')] = Path(
+        'results'
+    ),
+    run: Annotated[
+        str | None, typer.Option(help='Name of the run; made from the time otherwise.')
+    ] = None,
+) -> None:
+    """Play a scenario without ROS, and compare controllers on the same random numbers.
+
+    Exit codes: 0 finished, 2 wrong input.
+    """
+    from sec_nodes.cli.simulate import Order, carry_out
+
+    order = Order(
+        scenario=scenario,
+        controller=controller,
+        compare=compare,
+        slots=slots,
+        episodes=episodes,
+        seed=seed,
+        settings=settings or [],
+        results=results,
+        run=run,
+    )
+    with clear_errors():
+        carry_out(order, Console())
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help='Folder of a run, or its name below results/.')],
 ) -> None:

@@ -33,7 +33,7 @@ class BatchController(ABC, Generic[ScenarioT, StateT, DecisionT]):
             decisions.
     """
 
-    name: ClassVar[str]
+    name: str
     scenario_name: ClassVar[str]
 
     def __init__(self, scenario: ScenarioT, seed: int = 0) -> None:

@@ -1,0 +1,122 @@
+"""`sec simulate`: a scenario without ROS, one controller or several side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from sec_nodes.config import ConfigError, parse_overrides
+from sec_nodes.fleet.settings import check_run_name
+from sec_nodes.simulation import systems
+from sec_nodes.simulation.results import write_results
+from sec_nodes.simulation.run import Trace, check_slots, episode_seeds, simulate
+from sec_nodes.simulation.statistics import certificate, compare, extra_figures
+from sec_nodes.simulation.tables import comparison_tables, notes
+
+ALL = 'all'
+"""Stands for every controller of the scenario."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user asks for."""
+
+    scenario: str
+    controller: str | None
+    """None for the scenario's reference."""
+    compare: str | None
+    """Names separated by commas, or `all`; the reference joins them."""
+    slots: int | None
+    episodes: int
+    seed: int
+    settings: list[str]
+    results: Path
+    run: str | None
+
+
+def carry_out(order: Order, console: Console) -> Path:
+    """Simulate, print the table and write the results; returns their folder.
+
+    Raises:
+        ConfigError: anything that cannot be used; the text names it and the remedy.
+    """
+    if order.controller is not None and order.compare is not None:
+        raise ConfigError('--controller and --compare exclude each other; give one of them')
+    scenario = systems.system(order.scenario, parse_overrides(order.settings))
+    slots = check_slots(scenario, order.slots)
+    seed = episode_seeds(order.seed, order.episodes)
+    names, reference = _names(order, scenario)
+    controllers = [systems.controller(name, scenario, order.seed) for name in names]
+    folder = _folder(order)
+    traces: list[Trace] = []
+    with _progress(console) as progress:
+        for name, controller in zip(names, controllers, strict=True):
+            job = progress.add_task(name, total=slots)
+            traces.append(
+                simulate(
+                    scenario,
+                    controller,
+                    seed,
+                    slots,
+                    certify=name == reference or len(names) == 1,
+                    after_slot=lambda job=job: progress.advance(job),  # type: ignore[misc]
+                )
+            )
+    rows = compare(traces, reference)
+    subject = reference or names[0]
+    proof = certificate(next(trace for trace in traces if trace.controller == subject))
+    extra = extra_figures(traces)
+    console.print(*comparison_tables(rows, order.scenario, extra, reference))
+    for line in notes(order.episodes, slots, subject, proof, paired=reference is not None):
+        console.print(Text(line))
+    description = {
+        'scenario': order.scenario,
+        'settings': scenario.settings.model_dump(mode='json'),
+        'slots': slots,
+        'episodes': order.episodes,
+        'seed': order.seed,
+        'reference': reference,
+    }
+    write_results(folder, traces, rows, proof, description)
+    console.print(Text(f'Written to {folder}: summary.json, episodes.csv, slots.csv, '
+                       'comparison.png'))  # fmt: skip
+    return folder
+
+
+def _names(order: Order, scenario: systems.AnyScenario) -> tuple[list[str], str | None]:
+    """Controllers to play, and the reference if there is anything to compare."""
+    if order.compare is None:
+        return [order.controller or scenario.reference], None
+    known = systems.controllers_of(scenario)
+    asked = known if order.compare == ALL else order.compare.split(',')
+    names = list(dict.fromkeys(name.strip() for name in asked if name.strip()))
+    if not names:
+        raise ConfigError(f'--compare names no controller; known: {", ".join(known)}')
+    return list(dict.fromkeys([*names, scenario.reference])), scenario.reference
+
+
+def _folder(order: Order) -> Path:
+    scenario = Path(order.scenario).stem.replace(':', '-')
+    run = order.run or f'{scenario}-{datetime.now():%Y%m%d-%H%M%S}'
+    check_run_name(run)
+    folder = order.results / run
+    if folder.exists():
+        raise ConfigError(f'{folder} is there already; give another --run, or remove it')
+    return folder
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn('{task.description}'),
+        BarColumn(),
+        TextColumn('{task.completed:.0f}/{task.total:.0f} slots'),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )

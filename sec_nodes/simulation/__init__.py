@@ -1,0 +1,1 @@
+"""Scenarios played without ROS: runs, comparisons with intervals, tables and pictures."""

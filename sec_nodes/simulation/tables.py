@@ -1,0 +1,102 @@
+"""Comparisons for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from sec_nodes.simulation.statistics import LEVEL, Certificate, Estimate, Row
+
+MAIN = {
+    'cost': 'cost',
+    'latency_s': 'latency [s]',
+    'energy_j': 'energy [J]',
+    'completion': 'completed [%]',
+}
+UNITS = {'s': 's', 'j': 'J', 'mbit': 'Mbit', 'w': 'W', 'm': 'm', 'percent': '%', 'ms': 'ms'}
+
+
+def comparison_tables(
+    rows: Sequence[Row], title: str, extra: Sequence[str], reference: str | None
+) -> list[Table]:
+    """Means per slot with half intervals, a line a controller: the main figures, then the rest.
+
+    Args:
+        rows: one a controller.
+        title: stands above.
+        extra: figures that the scenario adds.
+        reference: controller that gaps are measured from, if any.
+    """
+    first = _table(['controller', *MAIN.values()], title)
+    if reference is not None:
+        first.add_column(Text(f'above {reference} [%]'), justify='right', no_wrap=False)
+    second = _table(
+        ['controller', 'violations', *(_heading(name) for name in extra), 'decides in [ms]'], ''
+    )
+    for row in rows:
+        cells = [cell(row.figures[name], 100 if name == 'completion' else 1) for name in MAIN]
+        if reference is not None:
+            is_base = row.controller == reference or row.gap is None
+            cells.append('-' if is_base or row.gap is None else cell(row.gap))
+        first.add_row(Text(row.controller), *cells)
+        rest = [cell(row.figures[name]) for name in ('violations', *extra)]
+        second.add_row(Text(row.controller), *rest, f'{1e3 * row.decide_s:.3g}')
+    return [first, second]
+
+
+def notes(
+    episodes: int, slots: int, subject: str, certificate: Certificate | None, paired: bool
+) -> list[str]:
+    """What a reader must know to read the table.
+
+    Args:
+        episodes: how many were played.
+        slots: of each.
+        subject: controller that the certificate is about.
+        certificate: how far it is from the best conceivable, where known.
+        paired: whether several controllers were compared.
+    """
+    lines = [
+        f'Means per slot over {episodes} episodes of {slots} slots'
+        + (f', ± half the {LEVEL:.0%} interval over episodes.' if episodes > 1 else '.')
+    ]
+    if paired:
+        lines.append('All controllers saw the same random numbers; differences are paired.')
+    if certificate is not None:
+        lines.append(
+            f'{subject} costs {certificate.mean:.3g} % more than a certified lower bound on '
+            f'average, at most {certificate.largest:.3g} % ({certificate.slots} slots).'
+        )
+    return lines
+
+
+def cell(estimate: Estimate, scale: float = 1) -> str:
+    """A mean with the digits that its interval leaves, `0.240±0.056`."""
+    mean, half_width = scale * estimate.mean, scale * estimate.half_width
+    if not math.isfinite(mean):
+        return '-'
+    if not math.isfinite(half_width) or half_width < 1e-12 * abs(mean) or half_width == 0:
+        return f'{mean:.4g}'
+    decimals = max(0, 1 - math.floor(math.log10(half_width)))
+    if decimals > 8:
+        return f'{mean:.6g}±{half_width:.1g}'
+    return f'{mean:.{decimals}f}±{half_width:.{decimals}f}'
+
+
+def _table(columns: Sequence[str], title: str) -> Table:
+    table = Table(title=title, title_justify='left', title_style='bold', box=box.SIMPLE)
+    for place, heading in enumerate(columns):
+        table.add_column(Text(heading), justify='right' if place else 'left', no_wrap=not place)
+    return table
+
+
+def _heading(name: str) -> str:
+    """`storage_mbit` as `storage [Mbit]`."""
+    words, _, unit = name.rpartition('_')
+    if words and unit in UNITS:
+        return f'{words.replace("_", " ")} [{UNITS[unit]}]'
+    return name.replace('_', ' ')
