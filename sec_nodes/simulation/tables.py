@@ -81,7 +81,9 @@ def cell(estimate: Estimate, scale: float = 1) -> str:
         return '-'
     if not math.isfinite(half_width) or half_width < 1e-12 * abs(mean) or half_width == 0:
         return f'{mean:.4g}'
-    decimals = max(0, 1 - math.floor(math.log10(half_width)))
+    exponent = math.floor(math.log10(half_width))
+    leading_one = half_width < 1.95 * 10.0**exponent  # two digits only where one is coarse
+    decimals = max(0, leading_one - exponent)
     if decimals > 8:
         return f'{mean:.6g}±{half_width:.1g}'
     return f'{mean:.{decimals}f}±{half_width:.{decimals}f}'
