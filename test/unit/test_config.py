@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sec_nodes.config import ConfigError, load, parse_overrides
+from sec_nodes.config import ConfigError, load, mode_names, parse_overrides
 from sec_nodes.paths import config_dir
 from sec_nodes.scenarios.registry import read_settings, scenario_names
 from sec_nodes.scenarios.survey_settings import SurveySettings
@@ -77,3 +77,49 @@ def test_an_unknown_scenario_or_file_is_refused(tmp_path):
         read_settings('surve')
     with pytest.raises(ConfigError, match='cannot be read'):
         read_settings(str(tmp_path / 'absent.yaml'))
+
+
+@pytest.fixture
+def with_modes(tmp_path):
+    """The survey file with modes at its end; gives the path and the line of `modes:`."""
+
+    def write(*lines):
+        text = (config_dir() / 'scenarios' / 'survey.yaml').read_text()
+        path = tmp_path / 'mine.yaml'
+        path.write_text('\n'.join([text.rstrip(), 'modes:', *lines]))
+        return path, text.rstrip().count('\n') + 2
+
+    return write
+
+
+def test_a_mode_replaces_values_and_the_command_line_replaces_the_mode(with_modes):
+    path, _ = with_modes('  big:', '    devices.count: 50', '    uavs.count: 6')
+    assert mode_names(path) == ['big']
+    assert read_settings(str(path)).devices.count == 10
+    big = read_settings(f'{path}:big')
+    assert (big.devices.count, big.uavs.count) == (50, 6)
+    mixed = read_settings(f'{path}:big', {'devices.count': 7})
+    assert (mixed.devices.count, mixed.uavs.count) == (7, 6)
+
+
+def test_a_bad_value_of_a_mode_is_found_in_its_own_line(with_modes):
+    path, line = with_modes('  big:', '    uavs.count: 6', '    devices.count: -50')
+    with pytest.raises(ConfigError) as caught:
+        read_settings(f'{path}:big')
+    assert f'{path}:{line + 3}: devices.count = -50' in str(caught.value)
+    with pytest.raises(ConfigError, match=r"unknown mode 'huge'; .*known: big"):
+        read_settings(f'{path}:huge')
+    assert read_settings(str(path)).devices.count == 10
+
+
+@pytest.mark.parametrize('lines', [('  big: 3',), ('  - big',), ('  big:', '    1: 2')])
+def test_modes_that_are_no_mappings_are_refused(with_modes, lines):
+    path, _ = with_modes(*lines)
+    with pytest.raises(ConfigError, match='must map dotted keys to values'):
+        read_settings(str(path))
+
+
+def test_a_file_without_a_known_name_is_refused(edited):
+    path, _ = edited('name:', 'name: survy')
+    with pytest.raises(ConfigError, match="name = 'survy': did you mean 'survey'"):
+        read_settings(str(path))

@@ -1,0 +1,94 @@
+"""`sec simulate` as its user sees it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from sec_nodes.cli import main as cli
+
+SHORT = ('--slots', '3', '--episodes', '2')
+
+
+@pytest.fixture
+def sec(tmp_path, monkeypatch):
+    """Call `sec simulate` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str):
+        return CliRunner().invoke(cli.app, ['simulate', *arguments], env={'COLUMNS': '100'})
+
+    return call
+
+
+def test_a_comparison_shows_everyone_and_the_reference(sec, tmp_path):
+    result = sec('survey', '--compare', 'random,local_only', *SHORT, '--run', 'first')
+    assert result.exit_code == 0, result.output
+    for text in ('random', 'local_only', 'greedy', 'above greedy', '95% interval', 'paired'):
+        assert text in result.output
+    summary = json.loads((tmp_path / 'results' / 'first' / 'summary.json').read_text())
+    assert set(summary['controllers']) == {'random', 'local_only', 'greedy'}
+    assert summary['reference'] == 'greedy'
+    assert (summary['slots'], summary['episodes'], summary['seed']) == (3, 2, 0)
+    assert summary['settings']['name'] == 'survey'
+    for name in ('episodes.csv', 'slots.csv', 'comparison.png'):
+        assert (tmp_path / 'results' / 'first' / name).is_file()
+
+
+def test_the_same_seed_gives_the_same_numbers(sec, tmp_path):
+    def costs(run, seed):
+        arguments = ('--controller', 'random', *SHORT, '--run', run, '--seed', seed)
+        assert sec('survey', *arguments).exit_code == 0
+        return (tmp_path / 'results' / run / 'slots.csv').read_text()
+
+    first = costs('a', '5')
+    assert costs('b', '5') == first
+    assert costs('c', '6') != first
+
+
+def test_results_are_not_written_over(sec):
+    assert sec('survey', '--controller', 'local_only', *SHORT, '--run', 'once').exit_code == 0
+    again = sec('survey', '--controller', 'local_only', *SHORT, '--run', 'once')
+    assert again.exit_code == 2
+    assert 'results/once is there already' in again.stderr
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['surve'], "unknown scenario 'surve'; did you mean 'survey'?"),
+        (['survey:fast'], "unknown mode 'fast'"),
+        (['none.yaml'], 'none.yaml: cannot be read'),
+        (['survey', '--controller', 'gredy'], "unknown controller 'gredy'; did you mean 'greedy'?"),
+        (['survey', '--compare', 'greedy,rndom'], "unknown controller 'rndom'"),
+        (['survey', '--compare', ','], '--compare names no controller'),
+        (['survey', '--controller', 'greedy', '--compare', 'all'], 'exclude each other'),
+        (['survey', '--slots', '101'], 'slots = 101: an episode of survey has 1 to 100 slots'),
+        (['survey', '--episodes', '0'], 'episodes = 0'),
+        (['survey', '--seed', '-1'], 'seed = -1'),
+        (['survey', '--set', 'uavs.count=-1'], 'uavs.count = -1: Input should be greater than'),
+        (['survey', '--set', 'radio.loss=2'], 'radio.loss = 2: Input should be less than'),
+        (['survey', '--run', '../x'], "run = '../x'"),
+    ],
+)  # fmt: skip
+def test_wrong_input_says_what_and_how_to_mend_it(sec, tmp_path, arguments, message):
+    result = sec(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith('error: ')
+    assert message in result.stderr
+    assert not (tmp_path / 'results').exists()
+
+
+def test_a_file_of_one_s_own_is_named_with_its_line(sec, tmp_path):
+    from sec_nodes.config import named_file
+
+    lines = named_file('scenario', 'survey').read_text().splitlines()
+    line = next(place for place, text in enumerate(lines) if 'rician_factor' in text)
+    lines[line] = '  rician_factor: -3.0'
+    (tmp_path / 'mine.yaml').write_text('\n'.join(lines))
+    result = sec('mine.yaml', '--episodes', '1', '--slots', '1')
+    assert result.exit_code == 2
+    assert f'mine.yaml:{line + 1}: radio.rician_factor = -3.0' in result.stderr
+    assert 'greater than or equal to 0' in result.stderr
