@@ -61,7 +61,7 @@ def test_results_are_not_written_over(sec):
         (['surve'], "unknown scenario 'surve'; did you mean 'survey'?"),
         (['survey:fast'], "unknown mode 'fast'"),
         (['none.yaml'], 'none.yaml: cannot be read'),
-        (['survey', '--controller', 'gredy'], "unknown controller 'gredy'; did you mean 'greedy'?"),
+        (['survey', '--controller', 'gredy'], "unknown controller 'gredy'; did you mean 'greedy'"),
         (['survey', '--compare', 'greedy,rndom'], "unknown controller 'rndom'"),
         (['survey', '--compare', ','], '--compare names no controller'),
         (['survey', '--controller', 'greedy', '--compare', 'all'], 'exclude each other'),
