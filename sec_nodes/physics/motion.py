@@ -214,6 +214,32 @@ def _shorten(vectors: FloatArray, limit: float) -> FloatArray:
     return vectors * (limit / np.maximum(_norm(vectors), limit))[..., None]
 
 
+def accelerate(
+    position_m: FloatArray,
+    velocity_m_s: FloatArray,
+    acceleration_m_s2: FloatArray,
+    speed_limit_m_s: float,
+    acceleration_limit_m_s2: float,
+    duration_s: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Fly for one slot at a constant acceleration; return the new (position, velocity), (..., 3).
+
+    Meng & Li, eqs. (6) and (7), with v(t+1) = v(t) + a(t) delta, which the paper leaves out.  An
+    acceleration beyond its limit is shortened; one that would lead beyond the speed limit is
+    replaced by the one that leads to the shortened velocity, which is never the longer of the two.
+    Raises ValueError for an acceleration that is not finite, or limits or a duration that are not
+    positive.
+    """
+    require_positive('duration_s', duration_s, 'Pass the length of the slot in seconds.')
+    require_positive('speed_limit_m_s', speed_limit_m_s, 'Pass a limit above 0.')
+    require_positive('acceleration_limit_m_s2', acceleration_limit_m_s2, 'Pass one above 0.')
+    require_finite('acceleration_m_s2', acceleration_m_s2, 'Decide for a finite one.')
+    allowed = _shorten(acceleration_m_s2, acceleration_limit_m_s2)
+    velocity = _shorten(velocity_m_s + duration_s * allowed, speed_limit_m_s)
+    position = position_m + (0.5 * duration_s) * (velocity_m_s + velocity)
+    return position, velocity
+
+
 def reference_along(
     start_m: FloatArray,
     goal_m: FloatArray,

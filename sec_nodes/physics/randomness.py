@@ -14,17 +14,19 @@ from __future__ import annotations
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy import special
 
 from sec_nodes.physics.checks import FloatArray, IntArray, require_nonnegative, require_positive
 
 U64 = NDArray[np.uint64]
+U32 = NDArray[np.uint32]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: the splitmix64 increment
 _FACTOR_1 = np.uint64(0xBF58476D1CE4E5B9)
 _FACTOR_2 = np.uint64(0x94D049BB133111EB)
 _SHIFT_1, _SHIFT_2, _SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
+_HALF = np.uint64(32)
 _DROP_BITS = np.uint64(12)  # keep 52 bits, so that half a step more is still below 1 in float64
 _PAIR_LIMIT = 1 << 31
 
@@ -41,6 +43,7 @@ class Stream(IntEnum):
     PLACEMENT = 6
     CONTROLLER = 7
     PICTURE = 8
+    FAILURE = 9
 
 
 class _Kind(IntEnum):
@@ -50,6 +53,7 @@ class _Kind(IntEnum):
     NORMAL = 1
     POISSON = 2
     GAMMA = 3
+    WORD = 4
 
 
 def uniform(
@@ -109,6 +113,41 @@ def gamma(
     return np.asarray(special.gammaincinv(np.asarray(shape, dtype=float)[..., None], level))
 
 
+def words(seed: ArrayLike, stream: int, entity: ArrayLike, slot: ArrayLike, draws: int) -> U64:
+    """Draw words of 64 random bits, (..., draws), for callers that share a word out themselves.
+
+    Hashing is most of the cost of a cheap draw, and few numbers need 52 bits.  Arguments and
+    errors as `uniform`.
+    """
+    return _bits(seed, stream, _Kind.WORD, entity, slot, draws)
+
+
+def halves(word: U64) -> tuple[U32, U32]:
+    """Split words (...) of 64 random bits into two independent halves (...) of 32 bits each."""
+    return (word >> _HALF).astype(np.uint32), word.astype(np.uint32)
+
+
+def fraction(half: U32, dtype: DTypeLike = np.float64) -> FloatArray:
+    """Turn 32 random bits (...) into uniform numbers (...): centres of 2^32 cells of (0, 1).
+
+    In float32 the topmost cells round to 1, no cell rounds to 0.
+    """
+    level = half.astype(dtype)
+    level *= 2.0**-32
+    level += 2.0**-33
+    return level
+
+
+def choice(half: U32, options: int) -> IntArray:
+    """Turn 32 random bits (...) into indices (...) in [0, options), evenly, whatever the dtype.
+
+    Raises ValueError unless 1 <= options <= 65536, where the unevenness is below 2^-16.
+    """
+    if not 1 <= options <= 1 << 16:
+        raise ValueError(f'options is {options}, but must lie in [1, 65536].')
+    return ((half.astype(np.uint64) * np.uint64(options)) >> _HALF).astype(np.int64)
+
+
 def pair(a: ArrayLike, b: ArrayLike) -> IntArray:
     """Combine two indices into the index of their ordered pair, e.g. (device, UAV) of a link.
 
@@ -137,8 +176,8 @@ def _bits(
     state = _absorb(seeds, np.asarray(stream, dtype=np.uint64))
     state = _absorb(state, np.asarray(kind, dtype=np.uint64))
     state = _absorb(_absorb(state, entities), slots)
-    counter = np.arange(1, draws + 1, dtype=np.uint64)
-    return _mix(state[..., None] + counter * _GOLDEN)
+    steps = np.arange(1, draws + 1, dtype=np.uint64) * _GOLDEN
+    return _mix_in_place(state[..., None] + steps)
 
 
 def _address(name: str, value: ArrayLike) -> U64:
@@ -164,10 +203,18 @@ def _absorb(state: U64, word: U64) -> U64:
 
 def _mix(state: U64) -> U64:
     """Apply the splitmix64 finaliser, a bijection of 64-bit words with good avalanche."""
-    with np.errstate(over='ignore'):
-        z = (state ^ (state >> _SHIFT_1)) * _FACTOR_1
-        z = (z ^ (z >> _SHIFT_2)) * _FACTOR_2
-        return z ^ (z >> _SHIFT_3)
+    return _mix_in_place(np.array(state))
+
+
+def _mix_in_place(z: U64) -> U64:
+    """As `_mix`, for an array that nobody else needs."""
+    shifted = np.right_shift(z, _SHIFT_1, out=np.empty_like(z))
+    z ^= shifted
+    z *= _FACTOR_1
+    z ^= np.right_shift(z, _SHIFT_2, out=shifted)
+    z *= _FACTOR_2
+    z ^= np.right_shift(z, _SHIFT_3, out=shifted)
+    return z
 
 
 def _open_interval(bits: U64) -> FloatArray:

@@ -1,0 +1,160 @@
+"""Parameters of the robust scenario, as config/scenarios/robust.yaml gives them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from sec_nodes.config import Settings
+from sec_nodes.physics.workload import NETWORKS
+from sec_nodes.scenarios.fields import Count, NotNegative, Positive, PositiveRange, Probability
+
+
+class Mobility(Settings):
+    """Gauss-Markov mobility of users, Meng and Li, eqs (3) and (4)."""
+
+    mean_speed_m_s: NotNegative
+    mean_heading_rad: Annotated[float, Field(ge=-6.2832, le=6.2832)]
+    memory_speed: Probability
+    memory_heading: Probability
+    sigma_speed_m_s: NotNegative
+    sigma_heading_rad: NotNegative
+
+
+class Users(Settings):
+    """Mobile users: each asks for one run of its network a slot."""
+
+    count: Annotated[int, Field(ge=1)]
+    networks: Annotated[tuple[str, ...], Field(min_length=1)]
+    frequency_hz: Positive
+    power_max_w: Positive
+    local_only: bool
+    association: Literal['decided', 'nearest']
+    mobility: Mobility
+
+    @field_validator('networks')
+    @classmethod
+    def _known(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in networks if name not in NETWORKS]
+        if unknown:
+            raise ValueError(f'no layer table of {unknown}; known: {", ".join(NETWORKS)}')
+        return networks
+
+
+class Propulsion(Settings):
+    """Rotary-wing power, eq. (2); see `sec_nodes.physics.energy.RotaryWing`."""
+
+    blade_power_w: NotNegative
+    induced_power_w: NotNegative
+    tip_speed_m_s: Positive
+    induced_speed_m_s: Positive
+    drag_ratio: NotNegative
+    air_density_kg_m3: Positive
+    solidity: Positive
+    disc_area_m2: Positive
+
+
+class Uavs(Settings):
+    """UAVs: servers that fly and may fail."""
+
+    count: Annotated[int, Field(ge=1)]
+    altitude_m: PositiveRange
+    speed_m_s: Positive
+    acceleration_m_s2: Positive
+    safe_distance_m: NotNegative
+    frequency_hz: Positive
+    transmit_power_w: Positive
+    propulsion: Propulsion
+
+
+class Computing(Settings):
+    """What a processor, of a user or a UAV, does in a cycle and what it spends on it."""
+
+    flop_per_cycle: Positive
+    capacitance_j_s2: Positive
+
+
+class Radio(Settings):
+    """Links from users to UAVs and between UAVs."""
+
+    uplink_bandwidth_hz: Positive
+    uplink_sharing: Literal['per_user', 'fdma']
+    uplink_gain_db: float
+    path_loss_exponent: Positive
+    rician_factor: NotNegative
+    backhaul_bandwidth_hz: Positive
+    backhaul_gain_db: float
+    noise_dbm_hz: float
+
+
+class Failures(Settings):
+    """How UAVs fail and what becomes of their tasks."""
+
+    largest: Count
+    fixed: Count | None
+    migration: Literal['relay', 'resend', 'none']
+    progress: Annotated[float, Field(ge=0, lt=1)]
+    progress_kept: Literal['lost', 'checkpoint']
+
+
+class Objective(Settings):
+    """Weights of the energies, eq. (27), and of the penalties, eq. (31)."""
+
+    flight_weight: NotNegative
+    compute_weight: NotNegative
+    penalty_distance: NotNegative
+    penalty_late: NotNegative
+    penalty_outside: NotNegative
+
+
+class RobustSettings(Settings):
+    """All parameters of the robust scenario."""
+
+    name: Literal['robust']
+    slot_s: Positive
+    horizon: Annotated[int, Field(ge=1)]
+    area_m: Positive
+    users: Users
+    uavs: Uavs
+    computing: Computing
+    radio: Radio
+    allocation: Literal['joint', 'deadline', 'prop', 'sqrt', 'equal']
+    failures: Failures
+    objective: Objective
+
+    @model_validator(mode='after')
+    def _failures_are_possible(self) -> RobustSettings:
+        failures, limit = self.failures, self.uavs.count
+        if failures.largest > limit:
+            raise ValueError(
+                f'failures.largest = {failures.largest}, but there are {limit} UAVs and each '
+                'fails at most once; lower it or raise uavs.count'
+            )
+        if failures.fixed is not None and failures.fixed > failures.largest:
+            raise ValueError(
+                f'failures.fixed = {failures.fixed} exceeds failures.largest = '
+                f'{failures.largest}, eq. (11); raise largest as well'
+            )
+        if failures.largest and self.horizon < 2:
+            raise ValueError(
+                'UAVs fail from the second slot on: set horizon >= 2 or failures.largest = 0'
+            )
+        return self
+
+    @model_validator(mode='after')
+    def _uavs_fit_apart(self) -> RobustSettings:
+        if self.uavs.count > 1 and self.uavs.safe_distance_m > self.area_m / self.uavs.count:
+            raise ValueError(
+                f'uavs.safe_distance_m = {self.uavs.safe_distance_m} leaves no room to place '
+                f'{self.uavs.count} UAVs at random in {self.area_m} m; lower it'
+            )
+        return self
+
+    @property
+    def uplink_bandwidth_hz(self) -> float:
+        """Bandwidth of one user B_u [Hz]: all of B_1, or its share of it."""
+        radio = self.radio
+        return radio.uplink_bandwidth_hz / (
+            self.users.count if radio.uplink_sharing == 'fdma' else 1
+        )
