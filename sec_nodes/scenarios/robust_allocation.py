@@ -114,7 +114,9 @@ def allocate(
         frequency_hz = np.where(served, jobs.least_hz, 0.0)
         if rule == 'joint':
             energy = compute_weight * capacitance_j_s2
-            frequency_hz = joint_frequency_hz(jobs, served, servers, capacity_hz, energy)
+            frequency_hz = joint_frequency_hz(
+                jobs, served, offloading.server, n_servers, capacity_hz, energy
+            )
     power_w = _power_w(offloading, jobs, frequency_hz, power_max_w)
     return Allocation(frequency_hz, np.where(served, power_w, 0.0), served)
 

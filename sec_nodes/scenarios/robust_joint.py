@@ -12,7 +12,7 @@ at that, and otherwise such that the CPU is just used up. `energy` is w2 kappa t
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,7 +26,8 @@ _CLOSE = 1e-13
 """Relative change at which an iteration has arrived."""
 
 
-class Jobs(NamedTuple):
+@dataclass(frozen=True)
+class Jobs:
     """Tasks as their UAV sees them, arrays of one shape."""
 
     cycles: FloatArray
@@ -56,6 +57,16 @@ class Jobs(NamedTuple):
     def flexible(self) -> BoolArray:
         """Jobs that can weigh upload against computing: they meet the deadline and do both."""
         return (self.longest_s > 0) & (self.cycles > 0) & (self.unit_s > 0)
+
+    def rows(self, chosen: BoolArray | IntArray) -> Jobs:
+        """The jobs at some indices of the first axis."""
+        return Jobs(
+            self.cycles[chosen],
+            self.snr_per_w[chosen],
+            self.time_s[chosen],
+            self.unit_s[chosen],
+            self.fastest_s[chosen],
+        )
 
     def where(self, chosen: BoolArray) -> Jobs:
         """The chosen jobs; harmless ones in the place of the others."""
@@ -115,7 +126,7 @@ def computing_time_s(
     low_s, high_s = np.zeros_like(longest_s), longest_s
     computing_s = longest_s * 0.5 if start_s is None else np.minimum(start_s, longest_s)
     at_end = _log_ratio(jobs, longest_s, price, energy)[0] <= 0
-    free = np.broadcast_to(np.asarray(price) + energy == 0, longest_s.shape)
+    free = np.asarray(price) + energy == 0
     for _ in range(_ITERATIONS):
         ratio, slope = _log_ratio(jobs, computing_s, price, energy)
         low_s = np.where(ratio <= 0, computing_s, low_s)
@@ -132,20 +143,49 @@ def computing_time_s(
 
 
 def joint_frequency_hz(
-    jobs: Jobs, served: BoolArray, servers: Servers, capacity_hz: float, energy: float
+    jobs: Jobs,
+    served: BoolArray,
+    server: IntArray,
+    n_servers: int,
+    capacity_hz: float,
+    energy: float,
 ) -> FloatArray:
     """(B, I) frequencies of the least weighted energy of the jobs served, 0 for the others [Hz].
 
-    Their least frequencies must fit the CPUs together.
+    Their least frequencies must fit the CPUs together. `server` (B, I) holds the server of each
+    job, -1 for none.
     """
-    least_hz = np.where(served, jobs.least_hz, 0.0)
-    spare_hz = capacity_hz - servers.total(least_hz)
+    frequency_hz = np.where(served, jobs.least_hz, 0.0)
     flexible = served & jobs.flexible
     jobs = jobs.where(flexible)
+    with np.errstate(divide='ignore'):
+        free_hz = jobs.cycles / computing_time_s(jobs, 0.0, energy)
+    frequency_hz = np.where(flexible, free_hz, frequency_hz)
+    total_hz = Servers(server, n_servers).total(frequency_hz)
+    tight = np.any(total_hz > capacity_hz, axis=1)
+    if tight.any():
+        fixed_hz = np.where(flexible, 0.0, frequency_hz)[tight]
+        servers = Servers(server[tight], n_servers)
+        frequency_hz[tight] = _shared_hz(
+            jobs.rows(tight), flexible[tight], fixed_hz, servers, capacity_hz, energy
+        )
+    return frequency_hz
+
+
+def _shared_hz(
+    jobs: Jobs,
+    flexible: BoolArray,
+    fixed_hz: FloatArray,
+    servers: Servers,
+    capacity_hz: float,
+    energy: float,
+) -> FloatArray:
+    """(B, I) frequencies at the least prices at which all CPUs suffice."""
+    least_hz = np.where(flexible, jobs.least_hz, fixed_hz)
+    spare_hz = capacity_hz - servers.total(least_hz)
     # At this price a job no longer asks for more than its least frequency.
-    longest_s = jobs.longest_s
-    rent = marginal_upload_energy_w(jobs.unit_s, jobs.snr_per_w, jobs.fastest_s)
-    highest = (rent - 2.0 * energy * (jobs.cycles / longest_s) ** 3) * longest_s**2 / jobs.cycles
+    rent_w = marginal_upload_energy_w(jobs.unit_s, jobs.snr_per_w, jobs.fastest_s)
+    highest = (rent_w - 2.0 * energy * jobs.least_hz**3) * jobs.longest_s**2 / jobs.cycles
     high = servers.largest(np.where(flexible, np.maximum(highest, 0.0), 0.0))
     low = price = np.zeros_like(high)
     computing_s = None
@@ -157,8 +197,7 @@ def joint_frequency_hz(
         excess_hz = servers.total(above_hz) - spare_hz
         low = np.where(excess_hz > 0, price, low)
         high = np.where(excess_hz > 0, high, price)
-        settled = (np.abs(excess_hz) <= _CLOSE * capacity_hz) | ((price == 0) & (excess_hz <= 0))
-        settled |= high - low <= _CLOSE * high
+        settled = (np.abs(excess_hz) <= _CLOSE * capacity_hz) | (high - low <= _CLOSE * high)
         if settled.all():
             break
         slope = np.where(flexible, _frequency_slope(jobs, computing_s, own_price, energy), 0.0)
