@@ -16,6 +16,9 @@ Floats = Union[FloatArray, float]  # noqa: UP007 (kept a runtime alias)
 IntArray = NDArray[np.signedinteger[Any]]
 """An integer array of any shape."""
 
+BoolArray = NDArray[np.bool_]
+"""A Boolean array of any shape."""
+
 
 def require_nonnegative(name: str, value: ArrayLike, remedy: str) -> None:
     """Raise ValueError unless every element is a number >= 0 (infinity allowed).

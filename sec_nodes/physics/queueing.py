@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from sec_nodes.physics.checks import (
+    BoolArray,
     FloatArray,
     IntArray,
     require_finite,
@@ -72,6 +73,37 @@ def fcfs_start_or_drop_s(
         start[:, place] = np.where(served, earliest, np.inf)
         free = np.where(served, earliest + service, free)
     return queue.give_back(start, start + queue.service)
+
+
+def fcfs_admission_s(
+    arrival_s: FloatArray,
+    service_s: FloatArray,
+    server: IntArray,
+    free_s: FloatArray,
+    longest_wait_s: float,
+) -> tuple[FloatArray, BoolArray, FloatArray]:
+    """Return waits (B, K) [s], who is dropped (B, K), and when servers are free (B, S) [s].
+
+    The queues of `fcfs_start_or_drop_s`, but a dropped task learns the wait it would have had, and
+    many small queues are fast: one step a task, all copies and servers at once.  Arguments are not
+    checked; a task with server -1 joins no queue and waits 0.
+    """
+    rows = np.arange(len(arrival_s))
+    free = free_s.copy()
+    wait = np.zeros_like(arrival_s)
+    dropped = np.zeros(arrival_s.shape, dtype=np.bool_)
+    # Stable: of tasks that arrive together the one of lower number goes first.
+    for task in arrival_s.argsort(axis=-1, kind='stable').T:
+        at = server[rows, task]
+        joins = at >= 0
+        arrival, busy = arrival_s[rows, task], free[rows, at]
+        start = np.maximum(arrival, busy)
+        wait[rows, task] = np.where(joins, start - arrival, 0)
+        turned_away = joins & (start - arrival > longest_wait_s)
+        dropped[rows, task] = turned_away
+        served = joins & ~turned_away
+        free[rows, at] = np.where(served, start + service_s[rows, task], busy)
+    return wait, dropped, free
 
 
 class _Queues:

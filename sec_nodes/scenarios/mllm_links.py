@@ -1,0 +1,161 @@
+"""Radio of the mllm scenario: gains, interference and rates, Yan et al. 2025, eqs (6) to (11)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from sec_nodes.physics.channel import db_to_ratio, dbm_to_watt
+from sec_nodes.physics.constants import SPEED_OF_LIGHT_M_S
+from sec_nodes.scenarios.mllm_settings import MllmSettings
+from sec_nodes.scenarios.mllm_types import MllmState
+from sec_nodes.slot import BoolArray, FloatArray, IntArray
+
+_LN2 = math.log(2.0)
+
+
+class Uplink(NamedTuple):
+    """Uploads of all devices at once, each (B, K)."""
+
+    sinr: FloatArray
+    rate_bit_s: FloatArray
+
+
+def pick(table: NDArray[Any], index: IntArray) -> NDArray[Any]:
+    """Entries (B, K) of a table (B, X) or (B, K, X) at an index (B, K) into its last axis."""
+    rows, columns = index.shape
+    width = table.shape[-1]
+    if table.ndim == 2:
+        first = np.arange(0, rows * width, width)[:, None]
+    else:
+        first = np.arange(0, rows * columns * width, width).reshape(rows, columns)
+    return table.reshape(-1)[first + index]
+
+
+class Links:
+    """Constants of the radio, ready for use.
+
+    Args:
+        settings: the scenario.
+        dtype: of the tables by server; all other constants are Python numbers.
+    """
+
+    def __init__(self, settings: MllmSettings, dtype: DTypeLike = np.float64) -> None:
+        radio = settings.radio
+        m, n = settings.uavs.count, settings.satellites.count
+        self._n_uavs, self._n_servers = m, m + n
+        self._interference = radio.interference
+        self._residual = float(db_to_ratio(radio.residual_interference_db))
+        self._height2_m2 = np.square(np.array(settings.uavs.altitude_m)).astype(dtype)
+        self._reference_gain = float(db_to_ratio(radio.reference_gain_db))
+        self._half_exponent = -0.5 * radio.path_loss_exponent
+        antennas_db = radio.satellite_antenna_db + radio.device_antenna_db
+        wave = SPEED_OF_LIGHT_M_S / (4.0 * math.pi * radio.carrier_hz)
+        # Gain at one metre; divided by the square of the slant range it is a small number, but
+        # one that float32 holds.
+        self._satellite_gain_m2 = wave**2 * float(
+            db_to_ratio(antennas_db - radio.additional_loss_db)
+        )
+        bandwidth_hz = np.array([radio.uav_bandwidth_hz] * m + [radio.satellite_bandwidth_hz] * n)
+        bandwidths = bandwidth_hz if radio.noise_is_density else np.ones(m + n)
+        self.noise_w = (float(dbm_to_watt(radio.noise_dbm)) * bandwidths).astype(dtype)
+        """(S,) noise power at each server's receiver, and at a device that listens to it [W]."""
+        self._nats_per_bit_hz = (bandwidth_hz / _LN2).astype(dtype)
+        self._send_w = np.array(
+            [settings.uavs.transmit_power_w] * m + [settings.satellites.transmit_power_w] * n,
+            dtype=dtype,
+        )
+
+    def offset2_m2(self, device_m: FloatArray, uav_m: FloatArray) -> FloatArray:
+        """Squares (B, K, M) of the horizontal distances r between devices and UAVs [m^2]."""
+        east = device_m[:, :, None, 0] - uav_m[:, None, :, 0]
+        north = device_m[:, :, None, 1] - uav_m[:, None, :, 1]
+        return east * east + north * north
+
+    def gains(self, state: MllmState, uav_m: FloatArray, slant_m: FloatArray) -> FloatArray:
+        """Power gains (B, K, S) to the servers themselves, eq. (6) as a power gain.
+
+        Args:
+            state: for the devices' positions and the fading.
+            uav_m: (B, M, 2) where the UAVs are while devices transmit.
+            slant_m: (B, N) distances of the satellites, all above the horizon or not.
+        """
+        distance2_m2 = self.offset2_m2(state.device_m, uav_m) + self._height2_m2
+        gain = np.empty((*state.size_bit.shape, self._n_servers), dtype=distance2_m2.dtype)
+        np.multiply(
+            distance2_m2**self._half_exponent * self._reference_gain,
+            state.fading_uav,
+            out=gain[..., : self._n_uavs],
+        )
+        path = self._satellite_gain_m2 / (slant_m * slant_m)
+        np.multiply(path[:, None, :], state.fading_satellite, out=gain[..., self._n_uavs :])
+        return gain
+
+    def upload(
+        self, gain: FloatArray, power_w: FloatArray, receiver: IntArray, sends: BoolArray
+    ) -> Uplink:
+        """SINR and rate of all uploads, eqs (8) and (10).
+
+        Args:
+            gain: (B, K, S) from `gains`.
+            power_w: (B, K) what devices radiate; 0 where nothing is sent.
+            receiver: (B, K) server that listens.
+            sends: (B, K) which devices transmit.
+        """
+        signal_w = pick(gain, receiver) * power_w
+        noise_w = self.noise_w[receiver]
+        bandwidth = self._nats_per_bit_hz[receiver]
+        if self._interference == 'orthogonal':
+            sharers = self._others(receiver, sends).sum(axis=-1, dtype=signal_w.dtype) + 1
+            sinr = signal_w * sharers / noise_w
+            return Uplink(sinr, bandwidth / sharers * np.log1p(sinr))
+        if self._interference != 'none':
+            disturbance_w = self._residual * self._received_w(gain, power_w, receiver, sends)
+            noise_w = noise_w + disturbance_w
+        sinr = signal_w / noise_w
+        return Uplink(sinr, bandwidth * np.log1p(sinr))
+
+    def download_rate_bit_s(self, gain: FloatArray, receiver: IntArray) -> FloatArray:
+        """Rates (B, K) of answers from the server that received the upload, eqs (9) and (11).
+
+        All other UAVs radiate as well; satellites are alone in their beams.
+        """
+        m = self._n_uavs
+        own_w = pick(gain, receiver) * self._send_w[receiver]
+        others = np.arange(m) != receiver[..., None]
+        uav_w = gain[..., :m] * self._send_w[:m]
+        other_w = np.einsum('bkm,bkm->bk', uav_w, others.astype(gain.dtype))
+        noise_w = self.noise_w[receiver] + np.where(receiver < m, other_w, 0)
+        return self._nats_per_bit_hz[receiver] * np.log1p(own_w / noise_w)
+
+    def _others(self, receiver: IntArray, sends: BoolArray) -> BoolArray:
+        """Who disturbs whom, (B, K, K): is the last device heard by the receiver of the first."""
+        if self._interference == 'all':
+            heard = np.repeat(sends[:, None, :], sends.shape[-1], axis=1)
+        else:
+            place = receiver
+            if self._interference == 'same_tier':
+                place = np.where(receiver < self._n_uavs, 0, 1)
+            place = np.where(sends, place, -1).astype(np.int8)
+            heard = place[:, :, None] == place[:, None, :]
+        diagonal = np.arange(sends.shape[-1])
+        heard[:, diagonal, diagonal] = False
+        return heard
+
+    def _received_w(
+        self, gain: FloatArray, power_w: FloatArray, receiver: IntArray, sends: BoolArray
+    ) -> FloatArray:
+        """Power (B, K) of all others that a device's receiver hears [W].
+
+        Summed over the others; "all minus own" would lose a weak one beside a strong own signal.
+        """
+        heard = self._others(receiver, sends)
+        if self._interference == 'same_server':
+            signal_w = pick(gain, receiver) * power_w
+            return np.matmul(heard.astype(gain.dtype), signal_w[..., None])[..., 0]
+        # Gain from each device to the receiver of each: axes of device, disturber.
+        cross = np.take_along_axis(gain.transpose(0, 2, 1), receiver[..., None], axis=1)
+        return np.einsum('bkj,bkj,bj->bk', cross, heard.astype(gain.dtype), power_w)
