@@ -147,7 +147,7 @@ class Robust(Scenario[RobustState, RobustDecision, RobustOutcome]):
     def nearest(self, state: RobustState) -> IntArray:
         """(B, I) the living UAV nearest to each user, `LOCAL` if none lives."""
         away_m = np.where(state.alive[:, None], self.distance_m(state), np.inf)
-        return np.where(state.alive.any(axis=1)[:, None], np.argmin(away_m, axis=-1), LOCAL)
+        return np.where(state.alive.any(axis=1, keepdims=True), np.argmin(away_m, axis=-1), LOCAL)
 
     def offloading(self, state: RobustState, split: IntArray, server: IntArray) -> Offloading:
         """What the rule of allocation has to know.

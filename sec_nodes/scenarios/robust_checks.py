@@ -86,7 +86,7 @@ def count_violations(
     moved, to = survival.migrated, survival.effective
     nobody = plan.exists & ~plan.stays & (plan.server == LOCAL)
     # Being stopped by the border is no manoeuvre: it is counted as such, not as an acceleration.
-    gained_m_s = np.where(
+    gained_m_s: FloatArray = np.where(
         flight.outside[..., None], 0, flight.velocity_m_s - state.uav_velocity_m_s
     )
     too_fast = _length(flight.velocity_m_s) > uavs.speed_m_s * excess
@@ -97,7 +97,7 @@ def count_violations(
         _by_server(survival.frequency_hz, to, uavs.count),
     )
     broken = {
-        '(1)': nobody & state.alive.any(axis=1)[:, None],
+        '(1)': nobody & state.alive.any(axis=1, keepdims=True),
         '(7)': (too_fast | too_sharp) & alive,
         '(10)': alive & ~state.alive,
         '(12)': moved & _of_server(alive, sent.server),

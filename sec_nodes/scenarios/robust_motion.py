@@ -104,13 +104,13 @@ def fly(
         settings.slot_s,
     )
     low, high = (corner.astype(uav_m.dtype) for corner in space(settings))
-    beyond = ((wanted < low) | (wanted > high)) & alive[..., None]
+    beyond: BoolArray = ((wanted < low) | (wanted > high)) & alive[..., None]
     inside = np.clip(wanted, low, high)
     kept = alive[..., None] & ~beyond
     return Flight(
         np.where(alive[..., None], inside, uav_m),
         np.where(kept, velocity, velocity.dtype.type(0)),
-        beyond.any(axis=-1),
+        np.asarray(beyond.any(axis=-1)),
         beyond[..., 2],
     )
 
