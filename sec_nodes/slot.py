@@ -85,6 +85,10 @@ class TaskTable:
     """(K,) allowed time from `created_s` to the answer [s]."""
     accuracy: FloatArray
     """(K,) accuracy that the answering model must have."""
+    input_bit: FloatArray
+    """(K,) what the task adds to the model's cut 0 [bit]; 0 if that knows the size of inputs."""
+    steps: FloatArray
+    """(K,) how often a server's layers run for the answer: 1, or the words of an answer."""
     answer_bit: FloatArray
     """(K,) expected size of the answer [bit]."""
     attempt: IntArray
@@ -106,7 +110,7 @@ class DeviceTable:
     backlog_s: FloatArray
     """(D,) computing time already promised at the start of the slot [s]."""
     model: IntArray
-    """(D,) row of the model that runs on the device itself."""
+    """(D,) row of the device's model; where `flop_s` is 0 it cannot run it."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ class ServerTable:
     velocity_m_s: FloatArray
     """(S, 3) [m/s; map]."""
     model: IntArray
-    """(S,) row of the model that the server runs."""
+    """(S,) row of the model that the server runs; -1 where it is the device's."""
     flop_s: FloatArray
     """(S,) effective speed of its computer [FLOP/s]."""
     compute_power_w: FloatArray
@@ -203,7 +207,7 @@ class SlotState:
         return replace(self, tasks=TaskTable(**kept))
 
     def executing_model(self, server: IntArray) -> IntArray:
-        """Model that answers each task: the server's, or the device's own where it is `LOCAL`.
+        """Model that answers each task: the server's, or the device's own.
 
         Args:
             server: (K,) server of each task; `LOCAL` and `DECLINED` give the device's model.
@@ -214,7 +218,17 @@ class SlotState:
         own = self.devices.model[self.tasks.device]
         if not self.n_servers:
             return own
-        return np.where(server >= 0, self.servers.model[np.maximum(server, 0)], own)
+        model = self.servers.model[np.maximum(server, 0)]
+        return np.where((server >= 0) & (model >= 0), model, own)
+
+    def payload_bit(self, server: IntArray, split: IntArray) -> FloatArray:
+        """(K,) size of what each task sends to its server if cut at `split` [bit]."""
+        size_bit = self.models.cut_bit[self.executing_model(server), split]
+        return size_bit + np.where(split == 0, self.tasks.input_bit, 0.0)
+
+    def server_flop(self, server: IntArray, split: IntArray) -> FloatArray:
+        """(K,) work that each task leaves to its server if cut at `split` [FLOP]."""
+        return self.models.back_flop[self.executing_model(server), split] * self.tasks.steps
 
 
 @dataclass(frozen=True)

@@ -265,6 +265,8 @@ def _task_table(tasks: list[Task], now_s: float) -> TaskTable:
         created_s=np.full(len(tasks), now_s),
         deadline_s=np.array([task.deadline_s for task in tasks]),
         accuracy=np.array([task.accuracy for task in tasks]),
+        input_bit=np.zeros(len(tasks)),
+        steps=np.ones(len(tasks)),
         answer_bit=np.array([task.answer_bit for task in tasks]),
         attempt=np.zeros(len(tasks), dtype=np.int64),
     )

@@ -215,6 +215,8 @@ def state_from(message: msg.SlotState, device_model: str) -> SlotState:
             created_s=column(tasks, 'created_s'),
             deadline_s=column(tasks, 'deadline_s'),
             accuracy=column(tasks, 'accuracy'),
+            input_bit=np.zeros(len(tasks)),  # pictures have the size that the models expect
+            steps=np.ones(len(tasks)),
             answer_bit=column(tasks, 'answer_bit'),
             attempt=np.array(message.attempt, dtype=np.int64),
         ),

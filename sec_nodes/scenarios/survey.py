@@ -179,11 +179,11 @@ class Survey:
 
         sent = np.flatnonzero(decision.server >= 0)
         device, server = tasks.device[sent], decision.server[sent]
-        size_bit = models.cut_bit[model[sent], decision.split[sent]]
+        size_bit = state.payload_bit(decision.server, decision.split)[sent]
         up = self.uplink(state.links, device, server, decision.power_w[sent], size_bit)
         share = decision.compute_share[sent]
         back = self.back(
-            models.back_flop[model[sent], decision.split[sent]],
+            state.server_flop(decision.server, decision.split)[sent],
             state.servers.flop_s[server] * np.where(share > 0, share, 1.0),
             state.servers.compute_power_w[server] * np.where(share > 0, share, 1.0),
         )
@@ -279,12 +279,13 @@ class Survey:
         snr = gain[:, :, None] * power_w / links.noise_w[None, :, None]
         rate_bit_s = channel.shannon_rate_bit_s(links.bandwidth_hz[None, :, None], snr)
         size_bit = models.cut_bit[model[:, :-1]]
+        size_bit[..., 0] += tasks.input_bit[:, None]
         radio_s = channel.transmission_time_s(size_bit[..., None], rate_bit_s[:, :, None, :])
         relay = self.settings.satellites
         relay_s = links.hops[:, None] * size_bit / relay.isl_rate_bit_s
         answer_relay_s = links.hops * tasks.answer_bit[:, None] / relay.isl_rate_bit_s
         back = self.back(
-            models.back_flop[model[:, :-1]],
+            models.back_flop[model[:, :-1]] * tasks.steps[:, None, None],
             state.servers.flop_s[None, :, None],
             state.servers.compute_power_w[None, :, None],
         )

@@ -78,6 +78,8 @@ def make_state(settings, models, accuracy=(0.5, 0.6, 0.7, 0.9)):
             created_s=np.full(4, 3.0),
             deadline_s=np.array([0.9, 0.4, 0.6, 1.0]),
             accuracy=np.array(accuracy),
+            input_bit=np.zeros(4),
+            steps=np.ones(4),
             answer_bit=np.full(4, 384.0),
             attempt=np.zeros(4, dtype=np.int64),
         ),

@@ -155,3 +155,32 @@ def test_every_value_of_the_scenario_file_says_where_it_comes_from():
             continue
         if key.strip() != 'name':
             assert re.search(tags, line), line
+
+
+def test_a_task_may_bring_its_own_input_and_ask_for_a_longer_answer(scenario, state):
+    decided = decide(state, [0, 1, 6, LOCAL], split=0)
+    plain = scenario.evaluate(state, decided)
+    tasks = replace(state.tasks, input_bit=np.full(4, 2e5), steps=np.full(4, 3.0))
+    longer = replace(state, tasks=tasks)
+    outcome = scenario.evaluate(longer, decided)
+    np.testing.assert_allclose(outcome.back_s[:3], 3 * plain.back_s[:3])
+    # 400 kbit of raw picture become 600 kbit; propagation is the same, relays of task 2 are not
+    delay_s = state.links.delay_s[[0, 1], [0, 1]]
+    np.testing.assert_allclose(
+        outcome.upload_s[:2] - delay_s, 1.5 * (plain.upload_s[:2] - delay_s)
+    )
+    cut = decide(state, [0, LOCAL, LOCAL, LOCAL], split=1)
+    assert scenario.evaluate(longer, cut).upload_s[0] == scenario.evaluate(state, cut).upload_s[0]
+    # alone, every option is what evaluate says
+    options = scenario.options(longer, np.array([1.0]))
+    alone = scenario.evaluate(longer, decide(state, [LOCAL, 1, LOCAL, LOCAL], split=0))
+    assert options.latency_s[1, 1, 0, 0] == pytest.approx(alone.latency_s[1])
+    assert options.energy_j[1, 1, 0, 0] == pytest.approx(alone.energy_j[1])
+
+
+def test_a_server_may_run_the_device_s_model(scenario, state):
+    servers = replace(state.servers, model=np.where(state.servers.model == 1, -1, 0))
+    shared = replace(state, servers=servers)
+    np.testing.assert_array_equal(
+        shared.executing_model(np.array([6, 0, LOCAL, DECLINED])), [0, 0, 0, 0]
+    )
