@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from sec_nodes.physics import spherical
+from sec_nodes.physics.constants import EARTH_RADIUS_M
 from sec_nodes.physics.isl import chain_routes
 from sec_nodes.scenarios.mllm_settings import Satellites
 from sec_nodes.scenarios.mllm_types import Orbit
 from sec_nodes.slot import FloatArray
+
+_SPACING_SLACK_RAD = 1e-6
 
 
 class Chain:
@@ -28,10 +31,23 @@ class Chain:
 
     def __init__(self, settings: Satellites, dtype: DTypeLike = np.float64) -> None:
         self._settings, self._dtype = settings, dtype
-        self._cross_track_rad = np.radians(settings.cross_track_deg)
-        self._lowest_rad = math.radians(settings.minimum_elevation_deg)
-        self.rate_rad_s = float(spherical.orbital_rate_rad_s(settings.altitude_m))
+        count, altitude_m = settings.count, settings.altitude_m
+        lowest_rad = math.radians(settings.minimum_elevation_deg)
+        cross_track_rad = np.radians(settings.cross_track_deg)
+        self.rate_rad_s = float(spherical.orbital_rate_rad_s(altitude_m))
         """Angular rate of the orbit [rad/s]."""
+        self._lead_rad = np.arange(count) * math.radians(settings.spacing_deg)
+        self._cross_cosine = np.cos(cross_track_rad)
+        reach_rad = float(spherical.footprint_half_angle_rad(altitude_m, lowest_rad))
+        self._reach_cosine = math.cos(reach_rad)
+        # A track that never rises has its set angle at 0, and is never visible either.
+        self._set_rad = np.arccos(np.clip(self._reach_cosine / self._cross_cosine, -1.0, 1.0))
+        # Which satellite comes first settles all routes, because the chain is evenly spaced.
+        first = np.arange(count)[:, None]
+        unrolled_rad = (np.arange(count) - first) % count * math.radians(settings.spacing_deg)
+        position_m = spherical.shell_position_m(altitude_m, unrolled_rad, cross_track_rad)
+        hops, isl_m = chain_routes(position_m, unrolled_rad)
+        self._hops, self._isl_m = hops.reshape(-1), isl_m.astype(dtype).reshape(-1)
 
     def start(self, phase: FloatArray) -> FloatArray:
         """In-track angles (B, N) [rad] at the start of an episode.
@@ -40,8 +56,7 @@ class Chain:
             phase: (B,) in [0, 1), where in the window the first satellite begins.
         """
         window_rad = self._settings.window_rad
-        lead_rad = np.arange(self._settings.count) * math.radians(self._settings.spacing_deg)
-        return spherical.wrap_angle(phase[:, None] * window_rad + lead_rad, window_rad)
+        return spherical.wrap_angle(phase[:, None] * window_rad + self._lead_rad, window_rad)
 
     def after(self, in_track_rad: FloatArray, time_s: float) -> FloatArray:
         """In-track angles (B, N) [rad] a time later."""
@@ -49,39 +64,56 @@ class Chain:
         return spherical.wrap_angle(later_rad, self._settings.window_rad)
 
     def orbit(self, in_track_rad: FloatArray) -> Orbit:
-        """What (B, N) in-track angles [rad] mean for the area: eqs (4) and (5) as corrected."""
-        altitude_m = self._settings.altitude_m
-        central_rad = spherical.central_angle_rad(in_track_rad, self._cross_track_rad)
-        elevation_rad = spherical.elevation_rad(altitude_m, central_rad)
-        slant_m = spherical.slant_range_m(altitude_m, central_rad)
-        remaining_s = spherical.remaining_pass_s(
-            altitude_m, self._lowest_rad, in_track_rad, self._cross_track_rad
+        """What in-track angles (B, N) [rad] mean for the area: eqs (4) and (5) as corrected.
+
+        Raises:
+            ValueError: angles that are not those of the evenly spaced chain.
+        """
+        self._require_chain(in_track_rad)
+        radius_m = EARTH_RADIUS_M + self._settings.altitude_m
+        cosine = np.cos(in_track_rad) * self._cross_cosine
+        elevation_rad = np.arctan2(
+            (cosine - EARTH_RADIUS_M / radius_m).astype(self._dtype),
+            np.sqrt(1.0 - np.minimum(cosine * cosine, 1.0)).astype(self._dtype),
         )
-        visible = elevation_rad >= self._lowest_rad
-        # argmax takes the lowest index on ties.
-        highest = np.where(visible, elevation_rad, -np.inf).argmax(axis=-1)[:, None]
-        itself = np.arange(self._settings.count)
-        has_access = np.broadcast_to(visible.any(axis=-1)[:, None], visible.shape)
-        through = np.where(visible, itself, highest)
+        chord2_m2 = (EARTH_RADIUS_M**2 + radius_m**2) - 2.0 * EARTH_RADIUS_M * radius_m * cosine
+        slant_m = np.sqrt(chord2_m2).astype(self._dtype)
+        visible = cosine >= self._reach_cosine
+        left_s = np.maximum(self._set_rad - in_track_rad, 0.0) * (1.0 / self.rate_rad_s)
+        remaining_s = np.where(visible, left_s, 0.0).astype(self._dtype)
 
-        position_m = spherical.shell_position_m(altitude_m, in_track_rad, self._cross_track_rad)
-        hops, isl_m = chain_routes(position_m, in_track_rad)
-
-        def at_access(table: FloatArray) -> FloatArray:
-            return np.take_along_axis(table, through, axis=-1).astype(self._dtype)
-
-        def along_chain(table: FloatArray) -> FloatArray:
-            return np.take_along_axis(table, through[..., None], axis=-1)[..., 0]
-
+        # The highest has the largest cosine; argmax takes the lowest index on ties.
+        count = self._settings.count
+        rows = np.arange(0, visible.size, count)[:, None]
+        highest = np.argmax(np.where(visible, cosine, -2.0), axis=-1, keepdims=True)
+        through = np.where(visible, np.arange(count), highest)
+        has_access = np.repeat(np.any(visible, axis=-1, keepdims=True), count, axis=-1)
+        first = np.argmin(in_track_rad, axis=-1, keepdims=True)
+        route = (first * count + np.arange(count)) * count + through
         return Orbit(
             visible=visible,
-            elevation_rad=elevation_rad.astype(self._dtype),
-            slant_m=slant_m.astype(self._dtype),
-            remaining_s=remaining_s.astype(self._dtype),
+            elevation_rad=elevation_rad,
+            slant_m=slant_m,
+            remaining_s=remaining_s,
             access=np.where(has_access, through, -1),
             has_access=has_access,
-            hops=np.where(has_access, along_chain(hops), 0),
-            isl_m=np.where(has_access, along_chain(isl_m), 0.0).astype(self._dtype),
-            access_slant_m=at_access(slant_m),
-            access_remaining_s=at_access(remaining_s),
+            hops=np.where(has_access, self._hops[route], 0),
+            isl_m=np.where(has_access, self._isl_m[route], 0),
+            access_slant_m=slant_m.reshape(-1)[rows + through],
+            access_remaining_s=remaining_s.reshape(-1)[rows + through],
         )
+
+    def _require_chain(self, in_track_rad: FloatArray) -> None:
+        lead_rad = in_track_rad - in_track_rad[:, :1] - self._lead_rad
+        turns = lead_rad * (1.0 / self._settings.window_rad)
+        off_rad = np.abs(turns - np.rint(turns)) * self._settings.window_rad
+        spread_rad = in_track_rad.max(axis=-1) - in_track_rad.min(axis=-1)
+        # Written so that a NaN fails as well.
+        if not (
+            (off_rad < _SPACING_SLACK_RAD).all() and (spread_rad < self._settings.window_rad).all()
+        ):
+            raise ValueError(
+                'in_track_rad must hold angles of satellites that follow each other '
+                f'{self._settings.spacing_deg:g} degrees apart, by number and cyclically; shift '
+                'those of a state all together'
+            )
