@@ -60,7 +60,7 @@ class ScenarioVectorEnv(VectorEnv[Any, Any, Any], Generic[StateT, DecisionT, Out
         action_space: of one copy.
     """
 
-    metadata: dict[str, Any] = {  # noqa: RUF012 (gymnasium's own declaration)
+    metadata: dict[str, Any] = {  # noqa: RUF012 (as gymnasium declares it)
         'render_modes': [],
         'autoreset_mode': AutoresetMode.NEXT_STEP,
     }
@@ -195,7 +195,7 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         batch: environment of one copy.
     """
 
-    metadata: dict[str, Any] = {  # noqa: RUF012 (gymnasium's own declaration)'render_modes': []}
+    metadata: dict[str, Any] = {'render_modes': []}  # noqa: RUF012
 
     def __init__(self, batch: ScenarioVectorEnv[Any, Any, Any]) -> None:
         if batch.num_envs != 1:
