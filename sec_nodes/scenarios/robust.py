@@ -62,6 +62,8 @@ class Robust(Scenario[RobustState, RobustDecision, RobustOutcome]):
         """(N, C) work from layer phi on [cycle]."""
         self.size_bit = self.tables.cut_bit.astype(self.dtype)
         """(N, C) size of the tensor that enters layer phi [bit]."""
+        self.tolerance = robust_checks.tolerance(self.front_cycles)
+        """Relative excess over a limit that is taken for rounding."""
         density_w_hz = float(channel.dbm_to_watt(settings.radio.noise_dbm_hz))
         self._uplink_noise_w = density_w_hz * settings.uplink_bandwidth_hz
         self._backhaul_noise_w = density_w_hz * settings.radio.backhaul_bandwidth_hz
@@ -302,7 +304,7 @@ class Robust(Scenario[RobustState, RobustDecision, RobustOutcome]):
         offloading = self.offloading(state, plan.cut + 1, server)
         allocation = self.allocate(offloading)
         admitted = allocation.admitted
-        power_w = np.where(admitted, allocation.power_w, zero)
+        power_w = np.where(admitted, allocation.power_w, zero).astype(self.dtype)
         rate_bit_s = channel.shannon_rate_bit_s(
             self.settings.uplink_bandwidth_hz, power_w * offloading.snr_per_w
         )
@@ -317,7 +319,7 @@ class Robust(Scenario[RobustState, RobustDecision, RobustOutcome]):
             cycles=np.where(admitted, offloading.cycles, zero),
             size_bit=np.where(admitted, offloading.size_bit, zero),
             power_w=power_w,
-            frequency_hz=np.where(admitted, allocation.frequency_hz, zero),
+            frequency_hz=np.where(admitted, allocation.frequency_hz, zero).astype(self.dtype),
             local_s=local_cycles / self.settings.users.frequency_hz,
             transmission_s=np.where(admitted, upload_s, zero),
         )

@@ -106,9 +106,8 @@ def _task_energies(
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Local, transmission, resending, migration and offload energies, each (B, I) [J]."""
     capacitance = settings.computing.capacitance_j_s2
-    local_j = energy.computing_energy_j(
-        sent.local_cycles, settings.users.frequency_hz, capacitance
-    )
+    user_hz = np.full_like(sent.local_cycles, settings.users.frequency_hz)
+    local_j = energy.computing_energy_j(sent.local_cycles, user_hz, capacitance)
     transmission_j = energy.transmission_energy_j(sent.power_w, sent.transmission_s)
     moving_j = survival.moving_s * settings.uavs.transmit_power_w
     resend_j = np.zeros_like(moving_j)
