@@ -459,7 +459,7 @@ def test_single_precision_agrees(mode):
     assert all(getattr(following, field.name).dtype != np.float64 for field in fields(following))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.floats(0, 380), st.floats(1, 100), st.integers(1, 5), st.sampled_from(['vgg16', 'alexnet'])
 )
@@ -476,7 +476,7 @@ def test_a_farther_uav_never_costs_less(near, step, split, network):
     assert cost(near) <= cost(min(near + step, 400)) * (1 + 1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.floats(1e-3, 10), st.floats(1, 10), st.integers(1, 3))
 def test_dearer_computing_never_costs_less(weight, factor, split):
     def cost(weight):
