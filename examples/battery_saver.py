@@ -22,7 +22,7 @@ class BatterySaver(Controller):
 
     def decide(self, state: SlotState) -> SlotDecision:
         """Rank all options of each task, and take the best one."""
-        full_power_w = self.scenario.settings.devices.transmit_power_w[1]
+        full_power_w = self.scenario.transmit_power_w[1]
         options = self.scenario.options(state, np.array([full_power_w]))
         # axes: task, server (the last one is the device itself), cut; one transmit power
         latency_s = np.where(options.feasible, options.latency_s, np.inf)[..., 0]

@@ -68,7 +68,7 @@ def carry_out(order: Order, console: Console) -> Path:
                 )
             )
     rows = compare(traces, reference)
-    subject = reference or names[0]
+    subject = reference or traces[0].controller
     proof = certificate(next(trace for trace in traces if trace.controller == subject))
     extra = extra_figures(traces)
     console.print(*comparison_tables(rows, order.scenario, extra, reference))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -65,12 +65,13 @@ def controller_names() -> list[str]:
     return sorted(_registry)
 
 
-def create(name: str, scenario: Survey, seed: int = 0) -> Controller:
+def create(name: str, scenario: Any, seed: int = 0) -> Controller:
     """A controller by name.
 
     Args:
         name: registered name, or `package.module:Class` of a class that is not registered.
-        scenario: system to control.
+        scenario: system to control; in simulations of other scenarios than survey, their view in
+            the vocabulary of `sec_nodes.slot`.
         seed: seed of the controller's own randomness.
 
     Raises:

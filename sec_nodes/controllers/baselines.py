@@ -87,7 +87,7 @@ class Random(Controller):
         remote_cuts = np.where(
             server >= 0, state.models.n_cuts[state.executing_model(server)] - 1, own_cut(state)
         )
-        low_w, high_w = self.scenario.settings.devices.transmit_power_w
+        low_w, high_w = self.scenario.transmit_power_w
         return decision(
             state,
             server,
@@ -108,7 +108,7 @@ def _full_offload(controller: Controller, state: SlotState, score: FloatArray) -
     return decision(
         state,
         server,
-        power_w=np.full(state.n_tasks, controller.scenario.settings.devices.transmit_power_w[1]),
+        power_w=np.full(state.n_tasks, controller.scenario.transmit_power_w[1]),
         backup=np.maximum(backup, LOCAL),
         uav_goal_m=towards_devices(state),
     )

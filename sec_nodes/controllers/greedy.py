@@ -27,7 +27,7 @@ class Greedy(Controller):
 
     def decide(self, state: SlotState) -> SlotDecision:
         """Decide task by task."""
-        low_w, high_w = self.scenario.settings.devices.transmit_power_w
+        low_w, high_w = self.scenario.transmit_power_w
         powers_w = np.geomspace(max(low_w, 1e-3 * high_w), high_w, POWER_STEPS)
         residual = channel.db_to_ratio(self.scenario.settings.radio.residual_interference_db)
         n_tasks = state.n_tasks

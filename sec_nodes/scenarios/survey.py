@@ -82,6 +82,11 @@ class Survey:
         self.settings = settings
         self.models = models
 
+    @property
+    def transmit_power_w(self) -> tuple[float, float]:
+        """Least and largest transmit power of a device [W]."""
+        return self.settings.devices.transmit_power_w
+
     def server_name(self, server: int) -> str:
         """Name of a server, which is the namespace of its topics as well."""
         n_uavs = self.settings.uavs.count

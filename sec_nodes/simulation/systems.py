@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from sec_nodes.config import ConfigError
 from sec_nodes.controllers import base
@@ -12,33 +12,70 @@ from sec_nodes.controllers.batch import BatchController, batch_controller_names,
 from sec_nodes.inference.manifest import ModelError
 from sec_nodes.loop.simulation import SurveyState, SurveySystem
 from sec_nodes.scenarios.base import Scenario
+from sec_nodes.scenarios.mllm import Mllm
+from sec_nodes.scenarios.mllm_view import MllmView
 from sec_nodes.scenarios.registry import SCENARIOS, imported, read_settings
+from sec_nodes.scenarios.robust import Robust
+from sec_nodes.scenarios.robust_view import RobustView
 from sec_nodes.scenarios.survey_settings import SurveySettings
-from sec_nodes.slot import SlotDecision
+from sec_nodes.slot import SlotDecision, SlotState
 from sec_nodes.world import build_world
 
 AnyScenario = Scenario[Any, Any, Any]
 AnyController = BatchController[Any, Any, Any]
 
 
-class EachCopy(BatchController[SurveySystem, SurveyState, tuple[SlotDecision, ...]]):
-    """A controller of single slots, asked for each copy in turn.
+class View(Protocol):
+    """How the copies of a scenario look to a controller of single slots."""
+
+    def slot_states(self, state: Any) -> Sequence[SlotState]:
+        """Every copy as a `SlotState`."""
+
+    def joined(self, state: Any, answers: Sequence[SlotDecision]) -> Any:
+        """The answers as one decision on all copies."""
+
+
+class SurveyView:
+    """Survey speaks this language already."""
+
+    def slot_states(self, state: SurveyState) -> Sequence[SlotState]:
+        """Every copy as a `SlotState`."""
+        return state.slots
+
+    def joined(
+        self, state: SurveyState, answers: Sequence[SlotDecision]
+    ) -> tuple[SlotDecision, ...]:
+        """The answers as one decision on all copies."""
+        return tuple(answers)
+
+
+class EachCopy(BatchController[Any, Any, Any]):
+    """A controller of single slots, as the ROS nodes have it, asked for each copy in turn.
 
     Args:
-        scenario: the simulated survey.
-        decider: the controller, as the ROS node has it.
+        scenario: what is simulated.
+        decider: the controller.
+        view: how it sees the scenario.
     """
 
-    scenario_name = 'survey'
+    scenario_name = 'any'
 
-    def __init__(self, scenario: SurveySystem, decider: Controller) -> None:
+    def __init__(self, scenario: AnyScenario, decider: Controller, view: View) -> None:
         super().__init__(scenario, decider.seed)
         self.name = decider.name
-        self._decider = decider
+        self._decider, self._view = decider, view
 
-    def decide(self, state: SurveyState) -> tuple[SlotDecision, ...]:
-        """Answer the slot of every copy."""
-        return tuple(self._decider.decide(slot) for slot in state.slots)
+    def decide(self, state: Any) -> Any:
+        """Answer the slot of every copy.
+
+        Raises:
+            ConfigError: the scenario cannot carry out an answer.
+        """
+        answers = [self._decider.decide(slot) for slot in self._view.slot_states(state)]
+        try:
+            return self._view.joined(state, answers)
+        except ValueError as error:
+            raise ConfigError(f'controller {self.name}: {error}') from None
 
 
 def system(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> AnyScenario:
@@ -79,7 +116,7 @@ def controller(name: str, scenario: AnyScenario, seed: int) -> AnyController:
     """A controller of a scenario.
 
     Args:
-        name: one of `controllers_of`, or for survey `package.module:Class` as well.
+        name: one of `controllers_of`, or `package.module:Class` of a controller of single slots.
         scenario: what it controls.
         seed: seed of its own randomness.
 
@@ -88,7 +125,21 @@ def controller(name: str, scenario: AnyScenario, seed: int) -> AnyController:
     """
     try:
         if isinstance(scenario, SurveySystem):
-            return EachCopy(scenario, base.create(name, scenario.survey, seed))
+            return EachCopy(scenario, base.create(name, scenario.survey, seed), SurveyView())
+        if ':' in name:
+            view = _view(scenario)
+            return EachCopy(scenario, base.create(name, view, seed), view)
         return create_batch(name, scenario, seed)
     except ControllerError as error:
         raise ConfigError(str(error)) from None
+
+
+def _view(scenario: AnyScenario) -> Any:
+    if isinstance(scenario, Mllm):
+        return MllmView(scenario)
+    if isinstance(scenario, Robust):
+        return RobustView(scenario)
+    raise ConfigError(
+        f'a slot of {scenario.name} is no SlotState, so controllers of single slots cannot decide '
+        f'it; known: {", ".join(controllers_of(scenario))}'
+    )
