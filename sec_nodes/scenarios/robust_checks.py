@@ -84,7 +84,6 @@ def count_violations(
     uavs = settings.uavs
     excess = 1.0 + tolerance(sent.power_w)
     moved, to = survival.migrated, survival.effective
-    nobody = plan.exists & ~plan.stays & (plan.server == LOCAL)
     # Being stopped by the border is no manoeuvre: it is counted as such, not as an acceleration.
     gained_m_s: FloatArray = np.where(
         flight.outside[..., None], 0, flight.velocity_m_s - state.uav_velocity_m_s
@@ -97,7 +96,6 @@ def count_violations(
         _by_server(survival.frequency_hz, to, uavs.count),
     )
     broken = {
-        '(1)': nobody & state.alive.any(axis=1, keepdims=True),
         '(7)': (too_fast | too_sharp) & alive,
         '(10)': alive & ~state.alive,
         '(12)': moved & _of_server(alive, sent.server),

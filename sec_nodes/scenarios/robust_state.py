@@ -18,7 +18,6 @@ LOCAL = -1
 """Server number of a task that stays with its user."""
 
 CONSTRAINTS = (
-    '(1)',
     '(5)',
     '(7)',
     '(10)',
@@ -33,7 +32,8 @@ CONSTRAINTS = (
     '(28j)',
     '(28k)',
 )
-"""Constraints that are counted, by their numbers; (6), (28d) and (28f) hold by construction."""
+"""Constraints that are counted, by their numbers; (1), (6), (28d) and (28f) hold by construction:
+a task has one server or none, and one that has none is late, (28k)."""
 
 
 @dataclass(frozen=True)

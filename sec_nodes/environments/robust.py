@@ -1,0 +1,240 @@
+"""The robust scenario behind gymnasium's interfaces.
+
+An action is a vector in [-1, 1] for I users and J UAVs, block after block:
+
+================ ======== =====================================================================
+block            length   meaning
+================ ======== =====================================================================
+`split`          I        u: phi = 1 + min(L - 1, floor((u + 1) / 2 L)) for a network of L
+                          layers; with `users.local_only`, L + 1 takes the place of L
+`association`    I J      user by user: the task goes to the living UAV with the largest number,
+                          the lowest index if several have it
+`migration`      I J      user by user: the same among the other living UAVs if that one fails
+`acceleration`   3 J      UAV by UAV: east, north and up, times a_max, shortened to a_max
+================ ======== =====================================================================
+
+An observation is (29) with what it lacks: which UAVs live, which network each user runs, and
+where users are; rates are those at p_max, for those at the power of the same slot would depend on
+the action.
+
+================ ======== ===================================================== ===============
+block            length   meaning                                               scale
+================ ======== ===================================================== ===============
+`network`        I N      user by user: 1 for the network it runs, else 0       1
+`rate`           I J      user by user: r_ij at p_max, 0 for failed UAVs        20 bit/s/Hz
+`backhaul`       J(J-1)/2 pair by pair, j < k: r_jk, 0 if either has failed     20 bit/s/Hz
+`user`           2 I      east and north of each user                           the area
+`uav`            3 J      east, north and up of each UAV                        area, H_max
+`velocity`       3 J      the same of its velocity                              v_max
+`alive`          J        1 for a UAV that lives, else 0                        1
+================ ======== ===================================================== ===============
+
+The reward is (31), -e_tot P_dis P_time P_0. `info` holds
+
+================ ========= ====================================================================
+key              shape     meaning
+================ ========= ====================================================================
+`action_mask`    (B, I, J) UAVs that may be chosen next
+`split_mask`     (B, I, C) splits that may be chosen next, phi in column phi - 1
+`task_reward`    (B, I)    each user's share of the reward; they add up to it: the weighted energy
+                           of its task and an even share of the flights, times the penalties
+`cost`           (B,)      e_tot, (27)
+`flight_j`       (B,)      propulsion, unweighted
+`penalty`        (B,)      P_dis P_time P_0
+`violations`     (B,)      broken constraints, deadlines not counted
+flags            (B, I)    `completed`, `migrated`, `lost`, `rejected`
+================ ========= ====================================================================
+
+`reset` gives the masks only; the environment of one copy leaves out the axis B.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from sec_nodes.environments.base import Info, ScenarioEnv, ScenarioVectorEnv, pick_mode
+from sec_nodes.physics import channel
+from sec_nodes.scenarios.registry import read_settings, scenario_modes
+from sec_nodes.scenarios.robust import Robust
+from sec_nodes.scenarios.robust_settings import RobustSettings
+from sec_nodes.scenarios.robust_state import (
+    LOCAL,
+    RobustDecision,
+    RobustOutcome,
+    RobustState,
+)
+from sec_nodes.slot import FloatArray
+
+FLAGS = ('completed', 'migrated', 'lost', 'rejected')
+"""Flags of an outcome that `info` holds."""
+
+EFFICIENCY_BIT_S_HZ = 20.0
+"""Scale of rates: their spectral efficiency near a UAV."""
+RATE_LIMIT = 2.0
+"""Largest rate that is shown, in that scale; fading has no limit of its own."""
+
+_OVERSHOOT = 1e-5
+_ROUNDING = 1e-6
+
+
+class RobustVectorEnv(ScenarioVectorEnv[RobustState, RobustDecision, RobustOutcome]):
+    """Many copies of robust in float32.
+
+    Args:
+        num_envs: number of copies B.
+        mode: one of the modes in config/scenarios/robust.yaml; None for the file as it stands.
+        overrides: settings that replace those of the mode, by dotted key.
+    """
+
+    scenario: Robust
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        mode: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> None:
+        settings = read_settings(pick_mode('robust', mode, scenario_modes('robust')), overrides)
+        if not isinstance(settings, RobustSettings):
+            raise TypeError(f'config/scenarios/robust.yaml holds {type(settings).__name__}')
+        scenario = Robust(settings, dtype=np.float32)
+        users, uavs = settings.users.count, settings.uavs.count
+        networks = len(settings.users.networks)
+        self.action_blocks = _blocks(
+            split=users, association=users * uavs, migration=users * uavs, acceleration=3 * uavs
+        )
+        """Where each block of an action lies."""
+        self.blocks = _blocks(
+            network=users * networks,
+            rate=users * uavs,
+            backhaul=uavs * (uavs - 1) // 2,
+            user=2 * users,
+            uav=3 * uavs,
+            velocity=3 * uavs,
+            alive=uavs,
+        )
+        """Where each block of an observation lies."""
+        length = self.action_blocks['acceleration'].stop
+        action_space = spaces.Box(-1.0, 1.0, (length,), dtype=np.float32)
+        super().__init__(scenario, num_envs, self._space(), action_space)
+        longest_m = settings.area_m, settings.area_m, settings.uavs.altitude_m[1]
+        self._to_space = np.float32(1) / np.array(longest_m, dtype=np.float32)
+        self._pairs = np.triu_indices(uavs, 1)
+        self._share = np.float32(settings.objective.flight_weight / users)
+
+    def observe(self, state: RobustState) -> FloatArray:
+        """Observations (B, n), see above."""
+        scenario, settings = self.scenario, self.scenario.settings
+        seen = np.empty((len(state.seed), self.blocks['alive'].stop), dtype=np.float32)
+        first, second = self._pairs
+        known = np.arange(len(settings.users.networks))
+        snr = scenario.snr_per_w(state) * np.float32(settings.users.power_max_w)
+        rate = channel.shannon_rate_bit_s(1 / EFFICIENCY_BIT_S_HZ, snr)
+        scale = np.float32(settings.radio.backhaul_bandwidth_hz * EFFICIENCY_BIT_S_HZ)
+        backhaul = scenario.backhaul_bit_s(state)[:, first, second] / scale
+        both = state.alive[:, first] & state.alive[:, second]
+        parts = {
+            'network': state.network[..., None] == known,
+            'rate': np.minimum(rate, RATE_LIMIT) * state.alive[:, None],
+            'backhaul': np.minimum(backhaul, RATE_LIMIT) * both,
+            'user': state.user_m * self._to_space[:2],
+            'uav': state.uav_m * self._to_space,
+            'velocity': state.uav_velocity_m_s / np.float32(settings.uavs.speed_m_s),
+            'alive': state.alive,
+        }
+        for name, block in self.blocks.items():
+            seen[:, block] = parts[name].reshape(len(seen), -1)
+        return seen
+
+    def decode(self, state: RobustState, action: Any) -> RobustDecision:
+        """The decision that an action means.
+
+        Raises:
+            ValueError: an action of wrong shape, outside [-1, 1] or with NaN.
+        """
+        vector = np.asarray(action, dtype=np.float32)
+        expected = (len(state.seed), *(self.single_action_space.shape or ()))
+        if vector.shape != expected:
+            raise ValueError(f'action has shape {vector.shape}, but must have {expected}')
+        # Written so that a NaN fails as well.
+        if not np.abs(vector).max() <= 1 + _OVERSHOOT:
+            raise ValueError('action must lie in [-1, 1]: clip it before the step')
+        vector = np.clip(vector, -1, 1)
+        part = {name: vector[:, block] for name, block in self.action_blocks.items()}
+        choices = self.scenario.allowed_splits(state).sum(axis=-1)
+        step = np.floor((part['split'] + 1) * np.float32(0.5) * choices).astype(np.int64)
+        wish = np.where(
+            state.alive[:, None], part['association'].reshape(state.fading.shape), -np.inf
+        )
+        someone = state.alive.any(axis=1, keepdims=True)
+        return RobustDecision(
+            split=1 + np.minimum(step, choices - 1),
+            server=np.where(someone, np.argmax(wish, axis=-1), LOCAL),
+            preference=part['migration'].reshape(state.fading.shape),
+            acceleration_m_s2=part['acceleration'].reshape(state.uav_m.shape)
+            * np.float32(self.scenario.settings.uavs.acceleration_m_s2),
+        )
+
+    def reward(self, state: RobustState, outcome: RobustOutcome) -> FloatArray:
+        """(31), (B,)."""
+        return outcome.reward
+
+    def describe(self, state: RobustState) -> Info:
+        """Masks of the next decision."""
+        return {
+            'action_mask': np.repeat(state.alive[:, None], state.network.shape[1], axis=1),
+            'split_mask': self.scenario.allowed_splits(state),
+        }
+
+    def report(self, state: RobustState, outcome: RobustOutcome) -> Info:
+        """Rewards by user, cost and flags of the slot that is over."""
+        flight_j = outcome.flight_j.sum(axis=1)
+        share_j = outcome.task_j + (flight_j * self._share)[:, None]
+        summary = self.scenario.summarise(state, outcome)
+        info: Info = {
+            'task_reward': -share_j * outcome.penalty[:, None],
+            'cost': outcome.e_tot_j,
+            'flight_j': flight_j,
+            'penalty': outcome.penalty,
+            'violations': summary.violations,
+        }
+        for name in FLAGS:
+            info[name] = getattr(outcome, name)
+        return info
+
+    def _space(self) -> spaces.Box:
+        """What an observation of one copy lies in."""
+        low = np.zeros(self.blocks['alive'].stop, dtype=np.float32)
+        high = np.ones_like(low)
+        low[self.blocks['velocity']] = -1
+        high[self.blocks['rate']] = high[self.blocks['backhaul']] = RATE_LIMIT
+        # Speeds and positions may pass their limits by rounding.
+        slack = np.float32(1 + _ROUNDING)
+        return spaces.Box(low * slack, high * slack, dtype=np.float32)
+
+
+class RobustEnv(ScenarioEnv):
+    """One copy of robust: a batch of one.
+
+    Args:
+        mode: as for `RobustVectorEnv`.
+        overrides: as for `RobustVectorEnv`.
+    """
+
+    def __init__(
+        self, mode: str | None = None, overrides: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(RobustVectorEnv(1, mode, overrides))
+
+
+def _blocks(**lengths: int) -> dict[str, slice]:
+    """Slices of a vector that holds blocks of these lengths, one after the other."""
+    ends = np.cumsum(list(lengths.values())).tolist()
+    return {
+        name: slice(end - length, end)
+        for (name, length), end in zip(lengths.items(), ends, strict=True)
+    }
