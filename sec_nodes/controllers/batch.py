@@ -18,7 +18,10 @@ DecisionT = TypeVar('DecisionT')
 BUILT_IN: dict[str, tuple[str, ...]] = {
     'mllm': (),
     'maritime': (),
-    'partial': (),
+    'partial': (
+        'sec_nodes.controllers.partial_baselines',
+        'sec_nodes.controllers.partial_descent',
+    ),
     'robust': (),
 }
 """Modules that register the controllers of each scenario."""

@@ -62,6 +62,21 @@ def propulsion_power_w(speed_m_s: Floats, parameters: RotaryWing = ZENG_2019) ->
     return blade + induced + drag * v2 * speed_m_s
 
 
+def propulsion_slope_kg_s(speed_m_s: Floats, parameters: RotaryWing = ZENG_2019) -> FloatArray:
+    """Return dP/d(v^2) of `propulsion_power_w` [W s^2/m^2 = kg/s].
+
+    By the square of the speed, for that is smooth where the UAV hovers.  Raises ValueError for a
+    negative speed.
+    """
+    require_nonnegative('speed_m_s', speed_m_s, 'Pass the norm of the velocity.')
+    p = parameters
+    x = np.square(speed_m_s) / (2.0 * p.induced_speed_m_s**2)
+    root = np.sqrt(1.0 + x * x)
+    induced = p.induced_power_w / np.sqrt(root + x) / (4.0 * p.induced_speed_m_s**2 * root)
+    drag = 0.5 * p.drag_ratio * p.air_density_kg_m3 * p.solidity * p.disc_area_m2
+    return 3.0 * p.blade_power_w / p.tip_speed_m_s**2 + 1.5 * drag * speed_m_s - induced
+
+
 def computing_energy_j(
     cycles: Floats, frequency_hz: Floats, capacitance_j_s2: float
 ) -> FloatArray:

@@ -110,6 +110,11 @@ def rate_slope_bit_s_m(distance_m: Floats, link: UrbanLink) -> FloatArray:
     At d = 0 it is the one-sided derivative: the elevation has a kink overhead.  Errors as
     `elevation_deg`.
     """
+    return rate_with_slope(distance_m, link)[1]
+
+
+def rate_with_slope(distance_m: Floats, link: UrbanLink) -> tuple[FloatArray, FloatArray]:
+    """Return `rate_bit_s` and `rate_slope_bit_s_m` at the price of little more than one."""
     ratio = snr(distance_m, link)
     weight = link.bandwidth_hz / _LN2 * ratio / (1.0 + ratio)
     probability = los_probability(distance_m, link)
@@ -117,4 +122,5 @@ def rate_slope_bit_s_m(distance_m: Floats, link: UrbanLink) -> FloatArray:
     angle_slope = -_DEGREES * link.altitude_m / slant2_m2
     los_slope = probability * (1.0 - probability) * link.los_steepness_per_deg * angle_slope
     spread = 2.0 * np.asarray(distance_m) / slant2_m2
-    return weight * (-link.los_gain_db * _LN10 / 10.0 * los_slope - spread)
+    slope = weight * (-link.los_gain_db * _LN10 / 10.0 * los_slope - spread)
+    return shannon_rate_bit_s(link.bandwidth_hz, ratio), slope

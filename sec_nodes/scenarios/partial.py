@@ -195,9 +195,7 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
         tasks = cut_tasks(state, decision.split)
         served = decision.server != UNSERVED
         server = np.where(served, decision.server, 0)
-        own_path_m = np.take_along_axis(
-            decision.waypoint_m, server[..., None, None], axis=1
-        )
+        own_path_m = np.take_along_axis(decision.waypoint_m, server[..., None, None], axis=1)
         rate = np.where(served[..., None], self.rates_bit_s(state.terminal_m, own_path_m), 0.0)
         slot_s, zero_s = self.settings.slot_s, np.zeros_like(tasks.local_s)
         with np.errstate(divide='ignore', invalid='ignore'):
@@ -206,9 +204,7 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
             upload_end_s = first_passage_s(rate, tasks.local_s, tasks.intermediate_bit, slot_s)
         upload_end_s = np.where(served, upload_end_s, np.inf)
         program_bit = uploaded_bit(rate, zero_s, tasks.local_s, slot_s)
-        intermediate_bit = uploaded_bit(
-            rate, tasks.local_s, tasks.deadline_s - compute_s, slot_s
-        )
+        intermediate_bit = uploaded_bit(rate, tasks.local_s, tasks.deadline_s - compute_s, slot_s)
         program_margin_bit = program_bit - tasks.program_bit
         intermediate_margin_bit = intermediate_bit - tasks.intermediate_bit
         service_j = np.where(served, self._service_j(tasks.work_cycle, decision.cpu_hz), 0.0)
@@ -258,9 +254,7 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
         met = outcome.met.sum(axis=1)
         with np.errstate(invalid='ignore'):
             finish_s = np.where(outcome.met, outcome.finish_s, 0.0).sum(axis=1)
-            latency_s = np.divide(
-                finish_s, met, out=np.full(met.shape, np.nan), where=met > 0
-            )
+            latency_s = np.divide(finish_s, met, out=np.full(met.shape, np.nan), where=met > 0)
         kinds = set(outcome.violations) - set(TASK_KINDS)
         return SlotSummary(
             cost=outcome.objective_j,
@@ -281,9 +275,7 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
         """(9) as corrected, phi f^(vartheta - 1) W with vartheta = 3: printed is a power."""
         return computing_energy_j(work_cycle, cpu_hz, self.settings.uavs.capacitance_j_s2)
 
-    def _path_violations(
-        self, state: PartialState, waypoint_m: FloatArray
-    ) -> dict[str, IntArray]:
+    def _path_violations(self, state: PartialState, waypoint_m: FloatArray) -> dict[str, IntArray]:
         """Broken constraints of the paths, (B,) of each of PATH_KINDS."""
         uavs, slot_s = self.settings.uavs, self.settings.slot_s
         ends_m = waypoint_m[:, :, [0, -1]] - state.depot_m[:, None, None]

@@ -126,9 +126,9 @@ def read_instance(path: Path, seed: IntArray, area_m: tuple[float, float]) -> Pa
     except OSError as error:
         raise ValueError(f'{where} cannot be read ({error.strerror}); mend tasks.file') from None
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f'{where} is no instance ({error!r}); see docs/scenario_partial.md') from (
-            error
-        )
+        raise ValueError(
+            f'{where} is no instance ({error!r}); see docs/scenario_partial.md'
+        ) from (error)
     one = PartialState(
         seed=np.zeros(1, dtype=np.int64),
         terminal_m=terminal_m[None],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sec_nodes.slot import FloatArray
+from sec_nodes.slot import FloatArray, IntArray
 
 
 def slot_overlap_s(
@@ -52,8 +52,7 @@ def first_passage_s(
 ) -> FloatArray:
     """Time inf{t >= t1 : R(t1, t) >= size} at which an upload ends [s], (...).
 
-    With the slots' running sum C this is where C reaches C(t1) + size. Infinite if the mission
-    ends before; t1 itself for an empty upload.
+    Infinite if the mission ends before; t1 itself for an empty upload.
 
     Args:
         rate_bit_s: (..., M) rate in each slot, > 0.
@@ -61,16 +60,26 @@ def first_passage_s(
         size_bit: (...) its size, >= 0.
         slot_s: length of a slot.
     """
+    end_s, _ = endless_passage(rate_bit_s, start_s, size_bit, slot_s)
+    mission_s = rate_bit_s.shape[-1] * slot_s
+    return np.where((end_s > mission_s) & np.greater(size_bit, 0), np.inf, end_s)
+
+
+def endless_passage(
+    rate_bit_s: FloatArray, start_s: FloatArray, size_bit: FloatArray, slot_s: float
+) -> tuple[FloatArray, IntArray]:
+    """As `first_passage_s` if the last slot never ended; also the slot (...) of the end.
+
+    With the slots' running sum C the end is where C reaches C(t1) + size.
+    """
     slots = rate_bit_s.shape[-1]
     ends_bit = np.cumsum(rate_bit_s * slot_s, axis=-1)
     start_s, size_bit = np.broadcast_arrays(start_s, size_bit)
     skipped_bit = uploaded_bit(rate_bit_s, np.zeros_like(start_s), start_s, slot_s)
     wanted_bit = skipped_bit + size_bit
-    slot = (ends_bit < wanted_bit[..., None]).sum(axis=-1)
-    inside = np.minimum(slot, slots - 1)[..., None]
-    left_bit = np.take_along_axis(ends_bit, inside, axis=-1)[..., 0] - wanted_bit
-    rate = np.take_along_axis(rate_bit_s, inside, axis=-1)[..., 0]
-    end_s = (inside[..., 0] + 1) * slot_s - left_bit / rate
-    # rounding must not let an upload end before it begins
-    reached = np.where(slot < slots, np.maximum(end_s, start_s), np.inf)
-    return np.where(size_bit > 0, reached, start_s)
+    slot = np.minimum((ends_bit < wanted_bit[..., None]).sum(axis=-1), slots - 1)
+    left_bit = np.take_along_axis(ends_bit, slot[..., None], axis=-1)[..., 0] - wanted_bit
+    rate = np.take_along_axis(rate_bit_s, slot[..., None], axis=-1)[..., 0]
+    # an upload that ends no later than it begins is empty, or lost in rounding
+    end_s = np.maximum((slot + 1) * slot_s - left_bit / rate, start_s)
+    return np.where(size_bit > 0, end_s, start_s), slot
