@@ -42,7 +42,7 @@ def episode_seed(seed: IntArray, episode: int) -> IntArray:
     """Seeds (B,) of an episode of copies with seeds (B,); episode 0 is the seeds themselves."""
     if episode == 0:
         return seed
-    drawn = words(seed, Stream.PLACEMENT, 0, episode, 1)[:, 0]
+    drawn = words(seed, Stream.PLACEMENT, 0, episode, np.zeros(1, dtype=np.int64))[:, 0]
     return (drawn >> _SEED_BITS).astype(np.int64)
 
 

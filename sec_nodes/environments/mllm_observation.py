@@ -29,6 +29,7 @@ from gymnasium import spaces
 from sec_nodes.physics.constants import SPEED_OF_LIGHT_M_S
 from sec_nodes.physics.spherical import zenith_pass_s
 from sec_nodes.scenarios.mllm import Mllm, MllmState
+from sec_nodes.scenarios.mllm_links import for_each_device
 from sec_nodes.scenarios.mllm_settings import MllmSettings
 from sec_nodes.slot import FloatArray
 
@@ -138,10 +139,11 @@ class Observer:
             snr = np.log10(gain.reshape(batch, -1))
         snr *= 10 / SNR_DB
         snr += self._snr_offset
-        np.clip(snr, *SNR_LIMITS, out=snr)
-        out_of_sight = np.zeros((batch, self._scenario.n_servers), dtype=np.bool_)
-        np.logical_not(orbit.visible, out=out_of_sight[:, self._scenario.n_uavs :])
-        snr[np.tile(out_of_sight, (1, devices))] = SNR_LIMITS[0]
+        np.maximum(snr, SNR_LIMITS[0], out=snr)
+        np.minimum(snr, SNR_LIMITS[1], out=snr)
+        hidden = np.zeros((batch, self._scenario.n_servers), dtype=np.bool_)
+        np.logical_not(orbit.visible, out=hidden[:, self._scenario.n_uavs :])
+        np.copyto(snr, SNR_LIMITS[0], where=for_each_device(hidden, devices).reshape(batch, -1))
         return snr
 
 

@@ -18,6 +18,7 @@ from sec_nodes.physics.checks import FloatArray, Floats, require_nonnegative, re
 
 SLICES = 1 << 16
 """Equally likely values that stand for a gamma distribution in `ShadowedRician`."""
+_LEAST_POWER = 1e-12
 
 
 def wave_sum_power(steady: Floats, level: FloatArray, turn: FloatArray) -> FloatArray:
@@ -33,8 +34,9 @@ def wave_sum_power(steady: Floats, level: FloatArray, turn: FloatArray) -> Float
     power += steady
     power *= steady
     power += scattered
-    # |A + z|^2 is not negative, but A^2 + 2 A |z| cos + |z|^2 may round to that.
-    return np.maximum(power, 0, out=power)
+    # |A + z|^2 is positive, but A^2 + 2 A |z| cos + |z|^2 may round to what is not; a power of 0
+    # would mean a rate of 0.
+    return np.maximum(power, _LEAST_POWER, out=power)
 
 
 def rician_power(kappa: float, level: FloatArray, turn: FloatArray) -> FloatArray:
@@ -71,6 +73,6 @@ class ShadowedRician:
 
         `shadow` (...) are 16 random bits, `level` and `turn` as in `wave_sum_power`.
         """
-        power = wave_sum_power(self._amplitude[shadow], level, turn)
+        power = wave_sum_power(self._amplitude.take(shadow), level, turn)
         power *= self._scattered
         return power

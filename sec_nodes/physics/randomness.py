@@ -113,13 +113,18 @@ def gamma(
     return np.asarray(special.gammaincinv(np.asarray(shape, dtype=float)[..., None], level))
 
 
-def words(seed: ArrayLike, stream: int, entity: ArrayLike, slot: ArrayLike, draws: int) -> U64:
-    """Draw words of 64 random bits, (..., draws), for callers that share a word out themselves.
+def words(
+    seed: ArrayLike, stream: int, entity: ArrayLike, slot: ArrayLike, numbers: IntArray
+) -> U64:
+    """Draw words of 64 random bits, (..., n), for callers that share a word out themselves.
 
-    Hashing is most of the cost of a cheap draw, and few numbers need 52 bits.  Arguments and
-    errors as `uniform`.
+    Hashing is most of the cost of a cheap draw, and few numbers need 52 bits.  `numbers` (n,) are
+    the numbers of the draws that are wanted, counted from 0: each can be had without those before
+    it.  Other arguments and errors as `uniform`.
     """
-    return _bits(seed, stream, _Kind.WORD, entity, slot, draws)
+    if numbers.size and numbers.min() < 0:
+        raise ValueError(f'numbers holds {numbers.min()}, but draws are counted from 0.')
+    return _words(seed, stream, _Kind.WORD, entity, slot, numbers.astype(np.uint64))
 
 
 def halves(word: U64) -> tuple[U32, U32]:
@@ -169,14 +174,21 @@ def _bits(
     seed: ArrayLike, stream: int, kind: _Kind, entity: ArrayLike, slot: ArrayLike, draws: int
 ) -> U64:
     """Return 64 random bits for each draw, (..., draws)."""
-    seeds = _address('seed', seed)
     if draws < 0:
         raise ValueError(f'draws is {draws}, but must be >= 0. Say how many numbers to draw.')
+    return _words(seed, stream, kind, entity, slot, np.arange(draws, dtype=np.uint64))
+
+
+def _words(
+    seed: ArrayLike, stream: int, kind: _Kind, entity: ArrayLike, slot: ArrayLike, numbers: U64
+) -> U64:
+    """Return 64 random bits for the draws of the given numbers (n,), (..., n)."""
+    seeds = _address('seed', seed)
     entities, slots = _address('entity', entity), _address('slot', slot)
     state = _absorb(seeds, np.asarray(stream, dtype=np.uint64))
     state = _absorb(state, np.asarray(kind, dtype=np.uint64))
     state = _absorb(_absorb(state, entities), slots)
-    steps = np.arange(1, draws + 1, dtype=np.uint64) * _GOLDEN
+    steps = (numbers + np.uint64(1)) * _GOLDEN
     return _mix_in_place(state[..., None] + steps)
 
 

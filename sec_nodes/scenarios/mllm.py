@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from sec_nodes.scenarios.base import Scenario, SlotSummary
-from sec_nodes.scenarios.mllm_links import Links
-from sec_nodes.scenarios.mllm_orbit import Chain
+from sec_nodes.scenarios.kept import Kept, frozen
+from sec_nodes.scenarios.mllm_links import Links, for_each_device
+from sec_nodes.scenarios.mllm_orbit import Chain, Routes
 from sec_nodes.scenarios.mllm_settings import MllmSettings
 from sec_nodes.scenarios.mllm_slot import SlotCosts
 from sec_nodes.scenarios.mllm_types import MllmDecision, MllmOutcome, MllmState, Orbit
@@ -49,7 +50,7 @@ class Mllm(Scenario[MllmState, MllmDecision, MllmOutcome]):
         self.costs = SlotCosts(settings, self.links, dtype)
         self._world = World(settings, dtype)
         self._area_m = np.array(settings.area_m, dtype=dtype)
-        self._latest: tuple[FloatArray, Orbit] | None = None
+        self._sky = Kept(self._find_satellites)
 
     @property
     def horizon(self) -> int:
@@ -71,13 +72,12 @@ class Mllm(Scenario[MllmState, MllmDecision, MllmOutcome]):
         slot = np.zeros(len(seeds), dtype=np.int64)
         start_m = np.array(self.settings.uavs.start_m, dtype=self.dtype)
         in_track_rad = self.chain.start(self._world.phase(seeds))
-        in_track_rad.flags.writeable = False
         return MllmState(
             seed=seeds,
             slot=slot,
-            device_m=self._world.places_m(seeds),
-            in_track_rad=in_track_rad,
-            uav_m=np.repeat(start_m[None], len(seeds), axis=0),
+            device_m=frozen(self._world.places_m(seeds)),
+            in_track_rad=frozen(in_track_rad),
+            uav_m=frozen(np.repeat(start_m[None], len(seeds), axis=0)),
             backlog_s=np.zeros((len(seeds), self.n_servers), dtype=self.dtype),
             **self._world.requests(seeds, slot)._asdict(),
         )
@@ -91,22 +91,20 @@ class Mllm(Scenario[MllmState, MllmDecision, MllmOutcome]):
                 wrong with a decision is counted in the outcome.
         """
         checked = self._checked(state, decision)
-        orbit = self.orbit(state)
-        gain = self.links.gains(state, checked.uav_m, orbit.slant_m)
-        return self.costs.evaluate(state, checked, orbit, gain)
+        return self._outcome(state, checked)
 
     def step(self, state: MllmState, decision: MllmDecision) -> tuple[MllmState, MllmOutcome]:
         """The outcome of a slot and the state at the start of the next; errors as `evaluate`."""
-        outcome = self.evaluate(state, decision)
+        checked = self._checked(state, decision)
+        outcome = self._outcome(state, checked)
         slot = state.slot + 1
         in_track_rad = self.chain.after(state.in_track_rad, self.settings.slot_s)
-        in_track_rad.flags.writeable = False
         following = MllmState(
             seed=state.seed,
             slot=slot,
             device_m=state.device_m,
-            in_track_rad=in_track_rad,
-            uav_m=np.asarray(decision.uav_m, dtype=self.dtype),
+            in_track_rad=frozen(in_track_rad),
+            uav_m=checked.uav_m,
             backlog_s=outcome.backlog_next_s,
             **self._world.requests(state.seed, slot)._asdict(),
         )
@@ -145,15 +143,12 @@ class Mllm(Scenario[MllmState, MllmDecision, MllmOutcome]):
         )
 
     def orbit(self, state: MllmState) -> Orbit:
-        """Where the satellites are and through which of them the others are reached."""
-        angles = state.in_track_rad
-        latest = self._latest
-        if latest is not None and latest[0] is angles:
-            return latest[1]
-        orbit = self.chain.orbit(angles)
-        if not angles.flags.writeable:  # an array that may change would outdate what is kept
-            self._latest = angles, orbit
-        return orbit
+        """Where the satellites are and through which of them the others are reached.
+
+        Raises:
+            ValueError: angles that are not those of an evenly spaced chain.
+        """
+        return self._sky(state.in_track_rad)[0]
 
     def gains(self, state: MllmState, uav_m: FloatArray) -> FloatArray:
         """Power gains (B, K, S) to the receivers of each server, eq. (6) as a power gain.
@@ -178,12 +173,12 @@ class Mllm(Scenario[MllmState, MllmDecision, MllmOutcome]):
         Accurate enough, eq. (2); a UAV that covers the device, eq. (3); a satellite whose access
         satellite stays for twice the longest deadline of the copy's tasks.
         """
-        orbit = self.orbit(state)
-        allowed = self.costs.accuracy_met(state)
-        allowed[..., : self.n_uavs] &= self.costs.covered(state.device_m, uav_m)
+        routes = self._sky(state.in_track_rad)[1]
         longest_s = np.where(state.active, state.deadline_s, 0).max(axis=-1)
-        stays = orbit.has_access & (orbit.access_remaining_s >= 2 * longest_s[:, None])
-        allowed[..., self.n_uavs :] &= stays[:, None, :]
+        stays = (routes.receiver >= 0) & (routes.remaining_s >= 2 * longest_s[:, None])
+        allowed = self.costs.accuracy_met(state)
+        allowed &= for_each_device(stays, self.n_devices)
+        allowed[..., : self.n_uavs] &= self.costs.covered(state.device_m, uav_m)
         return allowed
 
     def repair(self, state: MllmState, decision: MllmDecision) -> MllmDecision:
@@ -211,6 +206,18 @@ class Mllm(Scenario[MllmState, MllmDecision, MllmOutcome]):
         step_m = speed_m_s * self.settings.slot_s
         share = step_m / np.maximum(length_m, step_m)
         return np.clip(state.uav_m + way * share, 0, self._area_m)
+
+    def _outcome(self, state: MllmState, decision: MllmDecision) -> MllmOutcome:
+        """As `evaluate`, of a checked decision."""
+        orbit, routes = self._sky(state.in_track_rad)
+        gain = self.links.gains(state, decision.uav_m, orbit.slant_m)
+        return self.costs.evaluate(state, decision, routes, gain)
+
+    def _find_satellites(self, in_track_rad: FloatArray) -> tuple[Orbit, Routes]:
+        if in_track_rad.flags.writeable:  # not from `reset` or `step`, or changed since
+            self.chain.require_chain(in_track_rad)
+        orbit = self.chain.orbit(in_track_rad)
+        return orbit, self.chain.routes(orbit, self.n_uavs)
 
     def _checked(self, state: MllmState, decision: MllmDecision) -> MllmDecision:
         server = np.asarray(decision.server)
@@ -248,7 +255,8 @@ class Mllm(Scenario[MllmState, MllmDecision, MllmOutcome]):
                     f'uav_m moves a UAV by {np.sqrt(flown_m2.max()):.3f} m, but it flies at most '
                     f'{limit_m:g} m in a slot; reachable_m shortens moves'
                 )
-        return MllmDecision(server.astype(np.int64, copy=False), power_w, uav_m)
+        kept_m = frozen(uav_m.copy()) if uav_m.flags.writeable else uav_m
+        return MllmDecision(server.astype(np.int64, copy=False), power_w, kept_m)
 
 
 def _broken(outcome: MllmOutcome) -> IntArray:

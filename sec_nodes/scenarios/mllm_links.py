@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from sec_nodes.physics.channel import db_to_ratio, dbm_to_watt
 from sec_nodes.physics.constants import SPEED_OF_LIGHT_M_S
+from sec_nodes.scenarios.kept import Kept, frozen
 from sec_nodes.scenarios.mllm_settings import MllmSettings
 from sec_nodes.scenarios.mllm_types import MllmState
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
@@ -26,13 +27,26 @@ class Uplink(NamedTuple):
 
 def pick(table: NDArray[Any], index: IntArray) -> NDArray[Any]:
     """Entries (B, K) of a table (B, X) or (B, K, X) at an index (B, K) into its last axis."""
+    return table.take(places(index, table.shape[-1], each=table.ndim == 3))
+
+
+def places(index: IntArray, width: int, each: bool) -> IntArray:
+    """Places (B, K) in memory of the entries that `pick` picks, for several tables of a shape.
+
+    Args:
+        index: (B, K) into the last axis.
+        width: length of that axis.
+        each: whether tables have a row for each device (B, K, X) or only for each copy (B, X).
+    """
     rows, columns = index.shape
-    width = table.shape[-1]
-    if table.ndim == 2:
-        first = np.arange(0, rows * width, width)[:, None]
-    else:
-        first = np.arange(0, rows * columns * width, width).reshape(rows, columns)
-    return table.reshape(-1)[first + index]
+    if each:
+        return np.arange(0, index.size * width, width).reshape(rows, columns) + index
+    return np.arange(0, rows * width, width)[:, None] + index
+
+
+def for_each_device(row: NDArray[Any], devices: int) -> NDArray[Any]:
+    """A row (B, X) repeated for each device, (B, K, X): faster to compute with than a view."""
+    return np.repeat(row[:, None], devices, axis=1)
 
 
 class Links:
@@ -68,12 +82,13 @@ class Links:
             [settings.uavs.transmit_power_w] * m + [settings.satellites.transmit_power_w] * n,
             dtype=dtype,
         )
-
-    def offset2_m2(self, device_m: FloatArray, uav_m: FloatArray) -> FloatArray:
-        """Squares (B, K, M) of the horizontal distances r between devices and UAVs [m^2]."""
-        east = device_m[:, :, None, 0] - uav_m[:, None, :, 0]
-        north = device_m[:, :, None, 1] - uav_m[:, None, :, 1]
-        return east * east + north * north
+        # Power of which servers (rows) disturbs what is received from which (columns).
+        among_uavs = np.zeros((m + n, m + n), dtype=dtype)
+        among_uavs[:m, :m] = self._send_w[:m, None] * ~np.eye(m, dtype=np.bool_)
+        self._disturbing_w = among_uavs
+        self.offset2_m2 = Kept(_offset2_m2)
+        """Squares (B, K, M) of the horizontal distances r [m^2] of devices (B, K, 2) and UAVs
+        (B, M, 2)."""
 
     def gains(self, state: MllmState, uav_m: FloatArray, slant_m: FloatArray) -> FloatArray:
         """Power gains (B, K, S) to the servers themselves, eq. (6) as a power gain.
@@ -84,14 +99,14 @@ class Links:
             slant_m: (B, N) distances of the satellites, all above the horizon or not.
         """
         distance2_m2 = self.offset2_m2(state.device_m, uav_m) + self._height2_m2
-        gain = np.empty((*state.size_bit.shape, self._n_servers), dtype=distance2_m2.dtype)
-        np.multiply(
-            distance2_m2**self._half_exponent * self._reference_gain,
-            state.fading_uav,
-            out=gain[..., : self._n_uavs],
-        )
-        path = self._satellite_gain_m2 / (slant_m * slant_m)
-        np.multiply(path[:, None, :], state.fading_satellite, out=gain[..., self._n_uavs :])
+        path = np.empty((len(slant_m), self._n_servers), dtype=distance2_m2.dtype)
+        path[:, self._n_uavs :] = self._satellite_gain_m2 / (slant_m * slant_m)
+        gain = for_each_device(path, state.size_bit.shape[1])
+        gain[..., self._n_uavs :] *= state.fading_satellite
+        uav_gain = distance2_m2**self._half_exponent
+        uav_gain *= self._reference_gain
+        uav_gain *= state.fading_uav
+        gain[..., : self._n_uavs] = uav_gain
         return gain
 
     def upload(
@@ -106,14 +121,16 @@ class Links:
             sends: (B, K) which devices transmit.
         """
         signal_w = pick(gain, receiver) * power_w
-        noise_w = self.noise_w[receiver]
-        bandwidth = self._nats_per_bit_hz[receiver]
+        noise_w = self.noise_w.take(receiver)
+        bandwidth = self._nats_per_bit_hz.take(receiver)
         if self._interference == 'orthogonal':
             sharers = self._others(receiver, sends).sum(axis=-1, dtype=signal_w.dtype) + 1
             sinr = signal_w * sharers / noise_w
             return Uplink(sinr, bandwidth / sharers * np.log1p(sinr))
         if self._interference != 'none':
-            disturbance_w = self._residual * self._received_w(gain, power_w, receiver, sends)
+            disturbance_w = self._residual * self._received_w(
+                gain, power_w, signal_w, receiver, sends
+            )
             noise_w = noise_w + disturbance_w
         sinr = signal_w / noise_w
         return Uplink(sinr, bandwidth * np.log1p(sinr))
@@ -123,13 +140,11 @@ class Links:
 
         All other UAVs radiate as well; satellites are alone in their beams.
         """
-        m = self._n_uavs
-        own_w = pick(gain, receiver) * self._send_w[receiver]
-        others = np.arange(m) != receiver[..., None]
-        uav_w = gain[..., :m] * self._send_w[:m]
-        other_w = np.einsum('bkm,bkm->bk', uav_w, others.astype(gain.dtype))
-        noise_w = self.noise_w[receiver] + np.where(receiver < m, other_w, 0)
-        return self._nats_per_bit_hz[receiver] * np.log1p(own_w / noise_w)
+        at = places(receiver, self._n_servers, each=True)
+        others_w = (gain.reshape(-1, self._n_servers) @ self._disturbing_w).take(at)
+        own_w = gain.take(at) * self._send_w.take(receiver)
+        snr = own_w / (others_w + self.noise_w.take(receiver))
+        return self._nats_per_bit_hz.take(receiver) * np.log1p(snr)
 
     def _others(self, receiver: IntArray, sends: BoolArray) -> BoolArray:
         """Who disturbs whom, (B, K, K): is the last device heard by the receiver of the first."""
@@ -146,7 +161,12 @@ class Links:
         return heard
 
     def _received_w(
-        self, gain: FloatArray, power_w: FloatArray, receiver: IntArray, sends: BoolArray
+        self,
+        gain: FloatArray,
+        power_w: FloatArray,
+        signal_w: FloatArray,
+        receiver: IntArray,
+        sends: BoolArray,
     ) -> FloatArray:
         """Power (B, K) of all others that a device's receiver hears [W].
 
@@ -154,8 +174,16 @@ class Links:
         """
         heard = self._others(receiver, sends)
         if self._interference == 'same_server':
-            signal_w = pick(gain, receiver) * power_w
             return np.matmul(heard.astype(gain.dtype), signal_w[..., None])[..., 0]
         # Gain from each device to the receiver of each: axes of device, disturber.
         cross = np.take_along_axis(gain.transpose(0, 2, 1), receiver[..., None], axis=1)
         return np.einsum('bkj,bkj,bj->bk', cross, heard.astype(gain.dtype), power_w)
+
+
+def _offset2_m2(device_m: FloatArray, uav_m: FloatArray) -> FloatArray:
+    east = device_m[:, :, None, 0] - uav_m[:, None, :, 0]
+    north = device_m[:, :, None, 1] - uav_m[:, None, :, 1]
+    east *= east
+    north *= north
+    east += north
+    return frozen(east)

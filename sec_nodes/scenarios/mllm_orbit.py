@@ -7,18 +7,34 @@ takes over its number. Computed in float64: a satellite covers a metre in 1.5e-7
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from sec_nodes.physics import spherical
-from sec_nodes.physics.constants import EARTH_RADIUS_M
+from sec_nodes.physics.constants import EARTH_RADIUS_M, SPEED_OF_LIGHT_M_S
 from sec_nodes.physics.isl import chain_routes
 from sec_nodes.scenarios.mllm_settings import Satellites
 from sec_nodes.scenarios.mllm_types import Orbit
-from sec_nodes.slot import FloatArray
+from sec_nodes.slot import FloatArray, IntArray
 
 _SPACING_SLACK_RAD = 1e-6
+
+
+class Routes(NamedTuple):
+    """How each server is reached from the devices; every array (B, S), the UAVs first."""
+
+    receiver: IntArray
+    """Server that devices talk to: itself or the access satellite; -1 if there is none."""
+    air_s: FloatArray
+    """Propagation to the receiver; 0 for UAVs."""
+    chain_s: FloatArray
+    """Propagation from there along inter-satellite links."""
+    hops: IntArray
+    """Inter-satellite links on the way."""
+    remaining_s: FloatArray
+    """How long the receiver stays; infinite for UAVs."""
 
 
 class Chain:
@@ -64,12 +80,7 @@ class Chain:
         return spherical.wrap_angle(later_rad, self._settings.window_rad)
 
     def orbit(self, in_track_rad: FloatArray) -> Orbit:
-        """What in-track angles (B, N) [rad] mean for the area: eqs (4) and (5) as corrected.
-
-        Raises:
-            ValueError: angles that are not those of the evenly spaced chain.
-        """
-        self._require_chain(in_track_rad)
+        """What angles (B, N) [rad] of the chain mean for the area: eqs (4), (5) as corrected."""
         radius_m = EARTH_RADIUS_M + self._settings.altitude_m
         cosine = np.cos(in_track_rad) * self._cross_cosine
         elevation_rad = np.arctan2(
@@ -103,15 +114,30 @@ class Chain:
             access_remaining_s=remaining_s.reshape(-1)[rows + through],
         )
 
-    def _require_chain(self, in_track_rad: FloatArray) -> None:
-        lead_rad = in_track_rad - in_track_rad[:, :1] - self._lead_rad
-        turns = lead_rad * (1.0 / self._settings.window_rad)
-        off_rad = np.abs(turns - np.rint(turns)) * self._settings.window_rad
+    def routes(self, orbit: Orbit, uavs: int) -> Routes:
+        """How to reach the servers, of which the first ones are UAVs."""
+
+        def with_uavs(value: float, satellites: NDArray[Any]) -> NDArray[Any]:
+            return np.pad(satellites, ((0, 0), (uavs, 0)), constant_values=value)
+
+        receiver = with_uavs(0, np.where(orbit.has_access, orbit.access + uavs, -1))
+        receiver[:, :uavs] = np.arange(uavs)
+        return Routes(
+            receiver=receiver,
+            air_s=with_uavs(0, orbit.access_slant_m * (1 / SPEED_OF_LIGHT_M_S)),
+            chain_s=with_uavs(0, orbit.isl_m * (1 / SPEED_OF_LIGHT_M_S)),
+            hops=with_uavs(0, orbit.hops),
+            remaining_s=with_uavs(np.inf, orbit.access_remaining_s),
+        )
+
+    def require_chain(self, in_track_rad: FloatArray) -> None:
+        """Raise ValueError for angles (B, N) that are not those of the evenly spaced chain."""
+        window_rad = self._settings.window_rad
+        turns = (in_track_rad - in_track_rad[:, :1] - self._lead_rad) / window_rad
+        off_rad = np.abs(turns - np.rint(turns)) * window_rad
         spread_rad = in_track_rad.max(axis=-1) - in_track_rad.min(axis=-1)
         # Written so that a NaN fails as well.
-        if not (
-            (off_rad < _SPACING_SLACK_RAD).all() and (spread_rad < self._settings.window_rad).all()
-        ):
+        if not ((off_rad < _SPACING_SLACK_RAD).all() and (spread_rad < window_rad).all()):
             raise ValueError(
                 'in_track_rad must hold angles of satellites that follow each other '
                 f'{self._settings.spacing_deg:g} degrees apart, by number and cyclically; shift '

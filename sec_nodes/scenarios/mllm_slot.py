@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import DTypeLike
 
-from sec_nodes.physics.constants import SPEED_OF_LIGHT_M_S
 from sec_nodes.physics.queueing import fcfs_admission_s
-from sec_nodes.scenarios.mllm_links import Links, pick
+from sec_nodes.scenarios.mllm_links import Links, pick, places
+from sec_nodes.scenarios.mllm_orbit import Routes
 from sec_nodes.scenarios.mllm_settings import MllmSettings
-from sec_nodes.scenarios.mllm_types import MllmDecision, MllmOutcome, MllmState, Orbit
+from sec_nodes.scenarios.mllm_types import MllmDecision, MllmOutcome, MllmState
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
 _ACCURACY_SLACK = 1e-12
@@ -47,94 +49,79 @@ class SlotCosts:
         """(S,) P_m, P_n."""
 
     def evaluate(
-        self, state: MllmState, decision: MllmDecision, orbit: Orbit, gain: FloatArray
+        self, state: MllmState, decision: MllmDecision, routes: Routes, gain: FloatArray
     ) -> MllmOutcome:
         """The outcome of a slot.
 
         Args:
             state: start of the slot.
             decision: checked.
-            orbit: of the state.
+            routes: of the state's orbit.
             gain: (B, K, S) power gains to the servers themselves at the positions decided on.
         """
         settings, links = self._settings, self._links
-        satellites, m = settings.satellites, self._n_uavs
         active, server = state.active, decision.server
-        on_uav = server < m
-        satellite = np.maximum(server - m, 0)
-        access = np.where(on_uav, -1, pick(orbit.access, satellite))
-        served = on_uav | (access >= 0)
-        unserved = active & ~served
-        sends = active & served
+        at = places(server, len(self.accuracy), each=False)
+        receiver = routes.receiver.take(at)
+        sends = active & (receiver >= 0)
+        idle = None if sends.all() else ~sends
+        unserved = active & (receiver < 0)
         # Where nothing is sent, receiver 0 stands in so that all lookups are sound.
-        receiver = np.where(on_uav, server, access + m)
-        receiver = np.where(sends, receiver, 0)
-        power_w = np.where(sends, np.maximum(decision.power_w, 0), 0)
+        heard_by = np.maximum(receiver, 0)
+        (power_w,) = _without(idle, np.maximum(decision.power_w, 0))
 
-        uplink = links.upload(gain, power_w, receiver, sends)
-        upload_bit = np.where(sends, state.size_bit, 0)
-        with np.errstate(divide='ignore', invalid='ignore'):
-            # A device that radiates nothing has rate 0 and, at worst, 0 / 0: fmin drops NaN.
-            radio_s = np.fmin(upload_bit / uplink.rate_bit_s, settings.radio.longest_upload_s)
-        radio_s = np.where(sends, radio_s, 0)
-        through_space = sends & ~on_uav
-        air_s = np.where(through_space, pick(orbit.access_slant_m, satellite), 0)
-        air_s = air_s * (1 / SPEED_OF_LIGHT_M_S)
-        hops = np.where(through_space, pick(orbit.hops, satellite), 0)
-        chain_s = np.where(through_space, pick(orbit.isl_m, satellite), 0)
-        chain_s = chain_s * (1 / SPEED_OF_LIGHT_M_S)
-        s_per_bit = hops.astype(radio_s.dtype) * (1 / satellites.isl_rate_bit_s)
+        uplink = links.upload(gain, power_w, heard_by, sends)
+        with np.errstate(divide='ignore'):  # what is sent without power never arrives
+            radio_s = state.size_bit / uplink.rate_bit_s
+        radio_s = np.minimum(radio_s, settings.radio.longest_upload_s)
+        air_s, chain_s, hops = (
+            table.take(at) for table in (routes.air_s, routes.chain_s, routes.hops)
+        )
+        isl_w = settings.satellites.isl_power_w
+        s_per_bit = hops.astype(radio_s.dtype) * (1 / settings.satellites.isl_rate_bit_s)
+        forward_s = chain_s + s_per_bit * state.size_bit
+        send_s = radio_s + air_s
+        upload_s = send_s + forward_s
+        upload_j = power_w * send_s + isl_w * forward_s
 
-        forward_s = chain_s + s_per_bit * upload_bit
-        upload_s = radio_s + air_s + forward_s
-        upload_j = power_w * (radio_s + air_s) + satellites.isl_power_w * forward_s
+        compute_s = self.seconds_per_word.take(server) * state.words
+        compute_j = self.compute_power_w.take(server) * compute_s
 
-        words = np.where(sends, state.words, 0)
-        compute_s = self.seconds_per_word[server] * words
-        compute_j = self.compute_power_w[server] * compute_s
-
-        answer_bit = settings.tasks.answer_bit_per_word * words
-        send_s = answer_bit / links.download_rate_bit_s(gain, receiver) + air_s
+        answer_bit = settings.tasks.answer_bit_per_word * state.words
         back_s = chain_s + s_per_bit * answer_bit
-        download_s = back_s + send_s
-        download_j = self.send_power_w[receiver] * send_s + satellites.isl_power_w * back_s
+        answer_s = answer_bit / links.download_rate_bit_s(gain, heard_by) + air_s
+        download_s = back_s + answer_s
+        download_j = self.send_power_w.take(server) * answer_s + isl_w * back_s
 
         wait_s, dropped, backlog_next_s = self._wait(state, server, upload_s, compute_s, sends)
         latency_s = upload_s + wait_s + compute_s + download_s
-        remaining_s = pick(orbit.access_remaining_s, satellite)
-        visibility_broken = active & ~on_uav & (~served | (latency_s > remaining_s))
-        if dropped.any():
-            compute_s, compute_j, download_s, download_j = (
-                np.where(dropped, 0, part)
-                for part in (compute_s, compute_j, download_s, download_j)
-            )
-        energy_j = upload_j + compute_j + download_j
-        latency_s = np.where(dropped | unserved, 2 * state.deadline_s, latency_s)
-
-        coverage_broken = self._coverage_broken(state, decision, on_uav)
-        accuracy_broken = active & (self.accuracy[server] < state.accuracy - _ACCURACY_SLACK)
-        limit_w = settings.devices.power_w[1] * (1 + _POWER_SLACK)
-        power_broken = active & ((decision.power_w < 0) | (decision.power_w > limit_w))
-        broken = (
-            accuracy_broken.astype(np.int8)
-            + coverage_broken
-            + visibility_broken
-            + power_broken
-            + dropped
+        visibility_broken = active & (unserved | (latency_s > routes.remaining_s.take(at)))
+        radio_s, upload_s, upload_j, rate_bit_s = _without(
+            idle, radio_s, upload_s, upload_j, uplink.rate_bit_s
         )
-
-        goal = settings.objective
-        late_s = np.where(active, np.maximum(latency_s - state.deadline_s, 0), 0)
-        task_cost = latency_s * (goal.latency_weight / goal.latency_reference_s)
-        task_cost = task_cost + energy_j * (goal.energy_weight / goal.energy_reference_j)
-        task_penalty = late_s * (goal.lateness_penalty / goal.latency_reference_s)
-        task_penalty = task_penalty + broken.astype(late_s.dtype) * goal.violation_penalty
-        tasks = active.sum(axis=-1, dtype=late_s.dtype)
-        cost = task_cost.sum(axis=-1) / tasks
-        penalised_cost = cost + task_penalty.sum(axis=-1) / tasks
-        return MllmOutcome(
+        hops = hops if idle is None else np.where(idle, 0, hops)
+        fruitless = dropped if idle is None else dropped | idle
+        compute_s, compute_j, download_s, download_j, latency_s = _without(
+            fruitless if fruitless.any() else None,
+            compute_s,
+            compute_j,
+            download_s,
+            download_j,
+            latency_s,
+        )
+        np.copyto(latency_s, 2 * state.deadline_s, where=dropped | unserved)
+        energy_j = upload_j + compute_j + download_j
+        parts = Parts(
             latency_s=latency_s,
             energy_j=energy_j,
+            accuracy_broken=active & (self.accuracy.take(server) < self._least(state)),
+            coverage_broken=self._coverage_broken(state, decision),
+            visibility_broken=visibility_broken,
+            power_broken=self._power_broken(state, decision),
+            dropped=dropped,
+        )
+        receiver = receiver if idle is None else np.where(idle, -1, receiver)
+        return MllmOutcome(
             upload_s=upload_s,
             radio_s=radio_s,
             compute_s=compute_s,
@@ -144,25 +131,44 @@ class SlotCosts:
             compute_j=compute_j,
             download_j=download_j,
             sinr=uplink.sinr,
-            rate_bit_s=np.where(sends, uplink.rate_bit_s, 0),
-            receiver=np.where(sends, receiver, -1),
-            access=np.where(active, access, -1),
+            rate_bit_s=rate_bit_s,
+            receiver=receiver,
+            access=np.maximum(receiver - self._n_uavs, -1),
             hops=hops,
-            task_cost=task_cost,
-            task_penalty=task_penalty,
-            cost=cost,
-            penalised_cost=penalised_cost,
-            reward=goal.reward_scale / cost,
-            training_reward=goal.reward_scale / penalised_cost,
-            accuracy_broken=accuracy_broken,
-            coverage_broken=coverage_broken,
-            visibility_broken=visibility_broken,
-            power_broken=power_broken,
-            late=late_s > 0,
-            dropped=dropped,
             unserved=unserved,
             backlog_next_s=backlog_next_s,
+            **parts._asdict(),
+            **self._account(state, parts),
         )
+
+    def _account(self, state: MllmState, parts: Parts) -> dict[str, Any]:
+        """Costs, penalties and rewards, eqs (31) and (34), by their names in `MllmOutcome`."""
+        goal, active = self._settings.objective, state.active
+        late_s = np.maximum(parts.latency_s - state.deadline_s, 0)
+        broken = parts.accuracy_broken.astype(np.int8)
+        for flag in (
+            parts.coverage_broken,
+            parts.visibility_broken,
+            parts.power_broken,
+            parts.dropped,
+        ):
+            broken += flag
+        task_cost = parts.latency_s * (goal.latency_weight / goal.latency_reference_s)
+        task_cost += parts.energy_j * (goal.energy_weight / goal.energy_reference_j)
+        task_penalty = late_s * (goal.lateness_penalty / goal.latency_reference_s)
+        task_penalty += broken.astype(late_s.dtype) * goal.violation_penalty
+        tasks = active.sum(axis=-1, dtype=late_s.dtype)
+        cost = task_cost.sum(axis=-1) / tasks
+        penalised_cost = cost + task_penalty.sum(axis=-1) / tasks
+        return {
+            'late': late_s > 0,
+            'task_cost': task_cost,
+            'task_penalty': task_penalty,
+            'cost': cost,
+            'penalised_cost': penalised_cost,
+            'reward': goal.reward_scale / cost,
+            'training_reward': goal.reward_scale / penalised_cost,
+        }
 
     def _wait(
         self,
@@ -186,19 +192,49 @@ class SlotCosts:
         )
         return wait_s, dropped, np.maximum(free_s - self._settings.slot_s, 0)
 
-    def _coverage_broken(
-        self, state: MllmState, decision: MllmDecision, on_uav: BoolArray
-    ) -> BoolArray:
+    def _coverage_broken(self, state: MllmState, decision: MllmDecision) -> BoolArray:
         """Whether a device (B, K) is sent to a UAV that does not cover it, eq. (3)."""
         covered = self.covered(state.device_m, decision.uav_m)
-        uav = np.where(on_uav, decision.server, 0)
+        on_uav = decision.server < self._n_uavs
+        uav = np.minimum(decision.server, self._n_uavs - 1)
         return state.active & on_uav & ~pick(covered, uav)
+
+    def _power_broken(self, state: MllmState, decision: MllmDecision) -> BoolArray:
+        """Whether a device (B, K) is to send with a power that it does not have, eq. (31d)."""
+        limit_w = self._settings.devices.power_w[1] * (1 + _POWER_SLACK)
+        return state.active & ((decision.power_w < 0) | (decision.power_w > limit_w))
 
     def accuracy_met(self, state: MllmState) -> BoolArray:
         """Whose model is accurate enough for whom, (B, K, S), eq. (2)."""
-        return self.accuracy >= state.accuracy[..., None] - _ACCURACY_SLACK
+        batch, devices = state.accuracy.shape
+        servers = len(self.accuracy)
+        least = np.repeat(self._least(state), servers, axis=1)
+        met = np.tile(self.accuracy, devices) >= least
+        return met.reshape(batch, devices, servers)
 
     def covered(self, device_m: FloatArray, uav_m: FloatArray) -> BoolArray:
         """Which UAVs cover which devices, (B, K, M), eq. (3)."""
         reach_m = self._settings.uavs.coverage_m + _COVERAGE_SLACK_M
         return self._links.offset2_m2(device_m, uav_m) <= reach_m * reach_m
+
+    def _least(self, state: MllmState) -> FloatArray:
+        return state.accuracy - _ACCURACY_SLACK
+
+
+class Parts(NamedTuple):
+    """What costs are made of, each (B, K); see `MllmOutcome`."""
+
+    latency_s: FloatArray
+    energy_j: FloatArray
+    accuracy_broken: BoolArray
+    coverage_broken: BoolArray
+    visibility_broken: BoolArray
+    power_broken: BoolArray
+    dropped: BoolArray
+
+
+def _without(idle: BoolArray | None, *arrays: FloatArray) -> tuple[FloatArray, ...]:
+    """The arrays with zeros where a device is idle, or as they are if none is (None)."""
+    if idle is None:
+        return arrays
+    return tuple(np.where(idle, 0, array) for array in arrays)

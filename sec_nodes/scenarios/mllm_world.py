@@ -13,6 +13,8 @@ from sec_nodes.scenarios.mllm_settings import MllmSettings
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
 _TASK_WORDS = 2
+_HALF_OF_HALF = np.uint32(16)
+_DRAWS_OF_DEVICE, _FIRST_UAV, _FIRST_SATELLITE = 1 << 32, 1 << 16, 1 << 24
 _POPULATION = 1 << 20
 """Entity number of what belongs to no device, above every device's own."""
 
@@ -42,6 +44,9 @@ class World:
     def __init__(self, settings: MllmSettings, dtype: DTypeLike = np.float64) -> None:
         self._settings, self._dtype = settings, dtype
         self._levels = np.array(settings.tasks.words, dtype=dtype)
+        self._numbers = _draw_numbers(
+            settings.devices.count, _TASK_WORDS, settings.uavs.count, settings.satellites.count
+        )
         self._shadowing = ShadowedRician(*settings.radio.shadowing, dtype=dtype)
 
     def places_m(self, seed: IntArray) -> FloatArray:
@@ -59,26 +64,27 @@ class World:
         settings = self._settings
         tasks, devices = settings.tasks, settings.devices.count
         m, n = settings.uavs.count, settings.satellites.count
-        # One address for the whole slot: its words lie one after the other, device by device.
-        drawn = words(seed, Stream.TASK, 0, slot, devices * (_TASK_WORDS + m + n))
-        drawn = drawn.reshape(len(seed), devices, -1)
-        size, length = halves(drawn[..., 0])
-        deadline, accuracy = halves(drawn[..., 1])
-        high, low = halves(drawn[..., _TASK_WORDS:])
-        active = self._active(seed, slot)
-        level = fraction(high, self._dtype)
-        turn = fraction(low[..., :m], self._dtype)
-        # A satellite's second half is shared by the phase and the shadowing.
-        turn_space = fraction(low[..., m:] << np.uint32(16), self._dtype)
-        shadow = (low[..., m:] >> np.uint32(16)).astype(np.uint16)
+        drawn = words(seed, Stream.TASK, 0, slot, self._numbers)
+        split = devices * _TASK_WORDS, devices * (_TASK_WORDS + m)
+        size, length = halves(drawn[:, :devices])
+        deadline, accuracy = halves(drawn[:, devices : split[0]])
+        level, turn = (fraction(half, self._dtype) for half in halves(drawn[:, slice(*split)]))
+        fading_uav = rician_power(settings.radio.rician_factor, level, turn)
+        level_space, shared = halves(drawn[:, split[1] :])
+        # The second half of a satellite's word serves both the phase and the shadowing.
+        fading_satellite = self._shadowing.power(
+            (shared >> _HALF_OF_HALF).astype(np.uint16),
+            fraction(level_space, self._dtype),
+            fraction(shared << _HALF_OF_HALF, self._dtype),
+        )
         return Requests(
             size_bit=self._between(tasks.size_bit, size),
-            words=self._levels[choice(length, len(self._levels))],
+            words=self._levels.take(choice(length, len(self._levels))),
             deadline_s=self._between(tasks.deadline_s, deadline),
             accuracy=self._between(tasks.accuracy, accuracy),
-            active=active,
-            fading_uav=rician_power(settings.radio.rician_factor, level[..., :m], turn),
-            fading_satellite=self._shadowing.power(shadow, level[..., m:], turn_space),
+            active=self._active(seed, slot),
+            fading_uav=fading_uav.reshape(len(seed), devices, m),
+            fading_satellite=fading_satellite.reshape(len(seed), devices, n),
         )
 
     def _between(self, limits: tuple[float, float], half: np.ndarray) -> FloatArray:
@@ -95,6 +101,19 @@ class World:
             return np.ones((len(seed), devices), dtype=np.bool_)
         asking = poisson(seed, Stream.ARRIVAL, _POPULATION, slot, 1, mean)
         asking = np.clip(asking, 1, devices)
-        ticket = words(seed, Stream.ARRIVAL, 0, slot, devices)
+        ticket = words(seed, Stream.ARRIVAL, 0, slot, np.arange(devices))
         rank = ticket.argsort(axis=-1).argsort(axis=-1)
         return rank < asking
+
+
+def _draw_numbers(devices: int, tasks: int, uavs: int, satellites: int) -> IntArray:
+    """Numbers of the draws of a slot: all devices' task words, UAV links, satellite links.
+
+    Each kind lies together because arrays are computed faster so, yet a device's numbers depend
+    on how many devices there are in nothing.
+    """
+    own = np.arange(devices)[:, None] * _DRAWS_OF_DEVICE
+    task = np.arange(tasks)[:, None] + own.T
+    uav = own + _FIRST_UAV + np.arange(uavs)
+    satellite = own + _FIRST_SATELLITE + np.arange(satellites)
+    return np.concatenate([task.reshape(-1), uav.reshape(-1), satellite.reshape(-1)])
