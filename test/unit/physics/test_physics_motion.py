@@ -345,3 +345,35 @@ def test_px4_border():
     )
     with pytest.raises(ValueError, match='vectors_enu'):
         motion.ned_from_enu(np.zeros(2))
+
+
+def test_accelerating_by_hand():
+    # Meng & Li (6): 3 m/s for 2 s and 0.5 m/s^2 on top gives 7 m and 4 m/s.
+    position, velocity = motion.accelerate(
+        np.zeros(3), np.array([3.0, 0, 0]), np.array([0.5, 0, 0]), 20.0, 5.0, 2.0
+    )
+    np.testing.assert_allclose(position, [7, 0, 0])
+    np.testing.assert_allclose(velocity, [4, 0, 0])
+
+
+@given(
+    st.tuples(*[st.floats(-11, 11)] * 3),
+    st.tuples(*[st.floats(-50, 50)] * 3),
+    st.floats(0.1, 3.0),
+)
+def test_accelerating_keeps_both_limits(velocity, acceleration, duration):
+    # (7), also for the acceleration that is left where the speed limit shortens the velocity.
+    before = np.array(velocity)
+    place, after = motion.accelerate(
+        np.ones(3), before, np.array(acceleration), 20.0, 5.0, duration
+    )
+    assert np.linalg.norm(after) <= 20 * (1 + 1e-12)
+    assert np.linalg.norm(after - before) <= 5 * duration * (1 + 1e-9)
+    np.testing.assert_allclose(place, 1 + duration * (before + after) / 2)
+
+
+def test_a_wrong_acceleration_is_named():
+    with pytest.raises(ValueError, match='acceleration_m_s2 is nan'):
+        motion.accelerate(np.zeros(3), np.zeros(3), np.array([0, np.nan, 0]), 20.0, 5.0, 1.0)
+    with pytest.raises(ValueError, match='speed_limit_m_s'):
+        motion.accelerate(np.zeros(3), np.zeros(3), np.zeros(3), 0.0, 5.0, 1.0)
