@@ -16,7 +16,7 @@ StateT = TypeVar('StateT')
 DecisionT = TypeVar('DecisionT')
 
 BUILT_IN: dict[str, tuple[str, ...]] = {
-    'mllm': (),
+    'mllm': ('sec_nodes.controllers.mllm_optimum',),
     'maritime': (),
     'partial': (
         'sec_nodes.controllers.partial_baselines',
