@@ -13,6 +13,7 @@ at that, and otherwise such that the CPU is just used up. `energy` is w2 kappa t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -58,8 +59,8 @@ class Jobs:
         """Jobs that can weigh upload against computing: they meet the deadline and do both."""
         return (self.longest_s > 0) & (self.cycles > 0) & (self.unit_s > 0)
 
-    def rows(self, chosen: BoolArray | IntArray) -> Jobs:
-        """The jobs at some indices of the first axis."""
+    def rows(self, chosen: BoolArray | IntArray | tuple[Any, ...]) -> Jobs:
+        """The jobs at some indices, as of an array."""
         return Jobs(
             self.cycles[chosen],
             self.snr_per_w[chosen],

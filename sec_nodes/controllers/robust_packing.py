@@ -1,0 +1,104 @@
+"""Sharing users among UAVs in a slot in which the CPUs are short, exactly.
+
+Each UAV knows bounds of what every set of users would cost. Sharing the users by the lower bounds
+gives a lower bound of the slot. Sets that could still be part of an optimum are then solved, until
+the cheapest sharing by lower bounds consists of solved sets: it is the optimum, and proven so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sec_nodes.controllers.robust_options import Options
+from sec_nodes.controllers.robust_sets import ServedSets
+from sec_nodes.controllers.robust_subsets import best_shares, memberships, through
+from sec_nodes.physics.checks import FloatArray
+from sec_nodes.slot import BoolArray, IntArray
+
+TOLERANCE = 1e-10
+"""Distance of bound and value, relative to the energy, at which a slot counts as solved."""
+
+FREE = -2
+"""UAV number of a user whose UAV is to be found."""
+ALONE = -1
+"""UAV number of a user whom no UAV serves."""
+
+_AT_ONCE = 48
+"""Sets solved between two looks at the whole."""
+
+
+class Packed(NamedTuple):
+    """A solved slot."""
+
+    server: IntArray
+    """(I,) UAV of each user, `ALONE` without."""
+    split: IntArray
+    """(I,) phi of the users that are served; 0 for the others."""
+    cost_j: float
+    bound_j: float
+    """No choice costs less."""
+
+
+def share(fleet: Sequence[Options], alone_j: FloatArray) -> Packed:
+    """Serve users at least cost.
+
+    Args:
+        fleet: what each UAV can do.
+        alone_j: (I,) cost of a user whom no UAV serves.
+    """
+    able = np.zeros(len(alone_j), dtype=bool)
+    for options in fleet:
+        able[options.user] = True
+    return pack(fleet, alone_j, np.where(able, FREE, ALONE))
+
+
+def pack(fleet: Sequence[Options], alone_j: FloatArray, settled: IntArray) -> Packed:
+    """Serve users at least cost.
+
+    Args:
+        fleet: what each UAV can do.
+        alone_j: (I,) cost of a user whom no UAV serves.
+        settled: (I,) UAV of each user, `ALONE`, or `FREE` for those to share. Time and memory
+            grow with 3^n for n free users.
+    """
+    free = np.flatnonzero(settled == FREE)
+    sets = [
+        ServedSets(options, _members(free, settled == uav)) for uav, options in enumerate(fleet)
+    ]
+    nobody_j = _members(free, settled == ALONE) @ alone_j
+    least_j = np.min([each.least_j[:, 0] for each in sets], axis=0)
+    close_j = TOLERANCE * float(least_j[np.isfinite(least_j)].sum())
+    while _refine(sets, nobody_j, close_j):
+        pass
+    shares, cost_j = best_shares([*(each.upper_j for each in sets), nobody_j])
+    bound_j = best_shares([*(each.lower_j for each in sets), nobody_j])[1]
+    server, split = np.full(len(settled), ALONE), np.zeros(len(settled), dtype=np.int64)
+    for uav, (each, share) in enumerate(zip(sets, shares, strict=False)):
+        users, phi = each.splits(share)
+        server[users], split[users] = uav, phi
+    return Packed(server, split, cost_j, min(bound_j, cost_j))
+
+
+def _refine(sets: Sequence[ServedSets], nobody_j: FloatArray, close_j: float) -> bool:
+    """Solve sets that may be part of an optimum; False if there are none left."""
+    least_j = through([*(each.lower_j for each in sets), nobody_j])
+    known_j = best_shares([*(each.upper_j for each in sets), nobody_j])[1]
+    open_j = [
+        np.where(each.done, np.inf, promise) for each, promise in zip(sets, least_j, strict=False)
+    ]
+    limit_j = min(float(np.sort(np.concatenate(open_j))[:_AT_ONCE][-1]), known_j - close_j)
+    chosen = [np.flatnonzero((promise <= limit_j) & np.isfinite(promise)) for promise in open_j]
+    for each, subsets in zip(sets, chosen, strict=True):
+        if len(subsets):
+            each.solve(subsets)
+    return any(len(subsets) for subsets in chosen)
+
+
+def _members(free: IntArray, always: BoolArray) -> BoolArray:
+    """(2^n, I) users of each set: a subset of the free ones, and those that always belong."""
+    members = np.tile(always, (1 << len(free), 1))
+    members[:, free] = memberships(len(free))
+    return members
