@@ -17,7 +17,10 @@ DecisionT = TypeVar('DecisionT')
 
 BUILT_IN: dict[str, tuple[str, ...]] = {
     'mllm': ('sec_nodes.controllers.mllm_optimum',),
-    'maritime': (),
+    'maritime': (
+        'sec_nodes.controllers.maritime_baselines',
+        'sec_nodes.controllers.maritime_reference',
+    ),
     'partial': (
         'sec_nodes.controllers.partial_baselines',
         'sec_nodes.controllers.partial_descent',
