@@ -128,18 +128,20 @@ def computing_time_s(
     computing_s = longest_s * 0.5 if start_s is None else np.minimum(start_s, longest_s)
     at_end = _log_ratio(jobs, longest_s, price, energy)[0] <= 0
     free = np.asarray(price) + energy == 0
+    arrived = at_end | free
     for _ in range(_ITERATIONS):
         ratio, slope = _log_ratio(jobs, computing_s, price, energy)
         low_s = np.where(ratio <= 0, computing_s, low_s)
         high_s = np.where(ratio >= 0, computing_s, high_s)
         with np.errstate(over='ignore', invalid='ignore', divide='ignore'):
             newton_s = computing_s * np.exp(-ratio / (slope * computing_s))
+        arrived = arrived | (np.abs(newton_s - computing_s) <= _CLOSE * computing_s)
+        arrived |= high_s - low_s <= _CLOSE * computing_s
+        if arrived.all():
+            break
         inside = (newton_s > low_s) & (newton_s < high_s)
         next_s = np.where(inside, newton_s, 0.5 * (low_s + high_s))
-        arrived = np.abs(next_s - computing_s) <= _CLOSE * computing_s
-        computing_s = next_s
-        if (arrived | at_end | free).all():
-            break
+        computing_s = np.where(arrived, computing_s, next_s)
     return np.where(free, 0.0, np.where(at_end, longest_s, computing_s))
 
 
