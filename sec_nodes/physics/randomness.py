@@ -183,13 +183,18 @@ def _words(
     seed: ArrayLike, stream: int, kind: _Kind, entity: ArrayLike, slot: ArrayLike, numbers: U64
 ) -> U64:
     """Return 64 random bits for the draws of the given numbers (n,), (..., n)."""
-    seeds = _address('seed', seed)
-    entities, slots = _address('entity', entity), _address('slot', slot)
-    state = _absorb(seeds, np.asarray(stream, dtype=np.uint64))
-    state = _absorb(state, np.asarray(kind, dtype=np.uint64))
-    state = _absorb(_absorb(state, entities), slots)
+    # The last axis is that of the draws. It also keeps everything an array: numpy warns of the
+    # overflow of scalars, and arithmetic modulo 2^64 is the point.
+    state = _address('seed', seed)[..., None]
+    for word in (
+        np.array([stream], dtype=np.uint64),
+        np.array([kind], dtype=np.uint64),
+        _address('entity', entity)[..., None],
+        _address('slot', slot)[..., None],
+    ):
+        state = _absorb(state, word)
     steps = (numbers + np.uint64(1)) * _GOLDEN
-    return _mix_in_place(state[..., None] + steps)
+    return _mix(state + steps)
 
 
 def _address(name: str, value: ArrayLike) -> U64:
@@ -209,18 +214,12 @@ def _absorb(state: U64, word: U64) -> U64:
     The word is multiplied by an odd constant and the state finalised before they meet, so that
     (entity 1, slot 2) and (entity 2, slot 1) have nothing in common.
     """
-    with np.errstate(over='ignore'):  # arithmetic modulo 2^64 is the point
-        return _mix(_mix(state + _GOLDEN) + (word + np.uint64(1)) * _GOLDEN)
+    return _mix(_mix(state + _GOLDEN) + (word + np.uint64(1)) * _GOLDEN)
 
 
-def _mix(state: U64) -> U64:
-    """Apply the splitmix64 finaliser, a bijection of 64-bit words with good avalanche."""
-    return _mix_in_place(np.array(state))
-
-
-def _mix_in_place(z: U64) -> U64:
-    """As `_mix`, for an array that nobody else needs."""
-    shifted = np.right_shift(z, _SHIFT_1, out=np.empty_like(z))
+def _mix(z: U64) -> U64:
+    """Apply the splitmix64 finaliser in place: a bijection of 64-bit words, good avalanche."""
+    shifted = z >> _SHIFT_1
     z ^= shifted
     z *= _FACTOR_1
     z ^= np.right_shift(z, _SHIFT_2, out=shifted)

@@ -117,13 +117,18 @@ class Chain:
     def routes(self, orbit: Orbit, uavs: int) -> Routes:
         """How to reach the servers, of which the first ones are UAVs."""
 
-        def with_uavs(value: float, satellites: NDArray[Any]) -> NDArray[Any]:
-            return np.pad(satellites, ((0, 0), (uavs, 0)), constant_values=value)
+        batch, satellites = orbit.access.shape
 
-        receiver = with_uavs(0, np.where(orbit.has_access, orbit.access + uavs, -1))
-        receiver[:, :uavs] = np.arange(uavs)
+        def with_uavs(value: float | IntArray, of_satellites: NDArray[Any]) -> NDArray[Any]:
+            table = np.empty((batch, uavs + satellites), dtype=of_satellites.dtype)
+            table[:, :uavs] = value
+            table[:, uavs:] = of_satellites
+            return table
+
         return Routes(
-            receiver=receiver,
+            receiver=with_uavs(
+                np.arange(uavs), np.where(orbit.has_access, orbit.access + uavs, -1)
+            ),
             air_s=with_uavs(0, orbit.access_slant_m * (1 / SPEED_OF_LIGHT_M_S)),
             chain_s=with_uavs(0, orbit.isl_m * (1 / SPEED_OF_LIGHT_M_S)),
             hops=with_uavs(0, orbit.hops),

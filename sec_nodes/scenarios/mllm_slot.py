@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from sec_nodes.physics.queueing import fcfs_admission_s
-from sec_nodes.scenarios.mllm_links import Links, pick, places
+from sec_nodes.scenarios.mllm_links import Links, Uplink, pick, places
 from sec_nodes.scenarios.mllm_orbit import Routes
 from sec_nodes.scenarios.mllm_settings import MllmSettings
 from sec_nodes.scenarios.mllm_types import MllmDecision, MllmOutcome, MllmState
@@ -17,6 +17,40 @@ from sec_nodes.slot import BoolArray, FloatArray, IntArray
 _ACCURACY_SLACK = 1e-12
 _COVERAGE_SLACK_M = 1e-9
 _POWER_SLACK = 1e-9
+
+
+class Stage(NamedTuple):
+    """Time and energy (B, K) that a part of the way of a task takes."""
+
+    time_s: FloatArray
+    energy_j: FloatArray
+
+
+class Way(NamedTuple):
+    """Where each task goes, every array (B, K); see `Routes`."""
+
+    sends: BoolArray
+    idle: BoolArray | None
+    """The others; None if there are none."""
+    receiver: IntArray
+    air_s: FloatArray
+    chain_s: FloatArray
+    s_per_bit: FloatArray
+    """What a bit takes along the inter-satellite links of the way."""
+    hops: IntArray
+    remaining_s: FloatArray
+
+
+class Parts(NamedTuple):
+    """What costs are made of, each (B, K); see `MllmOutcome`."""
+
+    latency_s: FloatArray
+    energy_j: FloatArray
+    accuracy_broken: BoolArray
+    coverage_broken: BoolArray
+    visibility_broken: BoolArray
+    power_broken: BoolArray
+    dropped: BoolArray
 
 
 class SlotCosts:
@@ -59,87 +93,108 @@ class SlotCosts:
             routes: of the state's orbit.
             gain: (B, K, S) power gains to the servers themselves at the positions decided on.
         """
-        settings, links = self._settings, self._links
         active, server = state.active, decision.server
-        at = places(server, len(self.accuracy), each=False)
-        receiver = routes.receiver.take(at)
-        sends = active & (receiver >= 0)
-        idle = None if sends.all() else ~sends
-        unserved = active & (receiver < 0)
-        # Where nothing is sent, receiver 0 stands in so that all lookups are sound.
-        heard_by = np.maximum(receiver, 0)
-        (power_w,) = _without(idle, np.maximum(decision.power_w, 0))
-
-        uplink = links.upload(gain, power_w, heard_by, sends)
-        with np.errstate(divide='ignore'):  # what is sent without power never arrives
-            radio_s = state.size_bit / uplink.rate_bit_s
-        radio_s = np.minimum(radio_s, settings.radio.longest_upload_s)
-        air_s, chain_s, hops = (
-            table.take(at) for table in (routes.air_s, routes.chain_s, routes.hops)
+        way = self._way(state, server, routes)
+        (power_w,) = _without(way.idle, np.maximum(decision.power_w, 0))
+        uplink = self._links.upload(gain, power_w, way.receiver, way.sends)
+        radio_s = self._radio_s(state, uplink)
+        upload = self._upload(state, power_w, radio_s, way)
+        compute = self._compute(state, server)
+        download = self._download(state, gain, way)
+        wait_s, dropped, backlog_next_s = self._wait(
+            state, server, upload.time_s, compute.time_s, way.sends
         )
-        isl_w = settings.satellites.isl_power_w
-        s_per_bit = hops.astype(radio_s.dtype) * (1 / settings.satellites.isl_rate_bit_s)
-        forward_s = chain_s + s_per_bit * state.size_bit
-        send_s = radio_s + air_s
-        upload_s = send_s + forward_s
-        upload_j = power_w * send_s + isl_w * forward_s
+        latency_s = upload.time_s + wait_s + compute.time_s + download.time_s
+        overdue = latency_s > way.remaining_s
 
-        compute_s = self.seconds_per_word.take(server) * state.words
-        compute_j = self.compute_power_w.take(server) * compute_s
-
-        answer_bit = settings.tasks.answer_bit_per_word * state.words
-        back_s = chain_s + s_per_bit * answer_bit
-        answer_s = answer_bit / links.download_rate_bit_s(gain, heard_by) + air_s
-        download_s = back_s + answer_s
-        download_j = self.send_power_w.take(server) * answer_s + isl_w * back_s
-
-        wait_s, dropped, backlog_next_s = self._wait(state, server, upload_s, compute_s, sends)
-        latency_s = upload_s + wait_s + compute_s + download_s
-        visibility_broken = active & (unserved | (latency_s > routes.remaining_s.take(at)))
-        radio_s, upload_s, upload_j, rate_bit_s = _without(
-            idle, radio_s, upload_s, upload_j, uplink.rate_bit_s
-        )
-        hops = hops if idle is None else np.where(idle, 0, hops)
-        fruitless = dropped if idle is None else dropped | idle
-        compute_s, compute_j, download_s, download_j, latency_s = _without(
-            fruitless if fruitless.any() else None,
-            compute_s,
-            compute_j,
-            download_s,
-            download_j,
-            latency_s,
-        )
-        np.copyto(latency_s, 2 * state.deadline_s, where=dropped | unserved)
-        energy_j = upload_j + compute_j + download_j
+        rate_bit_s = uplink.rate_bit_s
+        if way.idle is not None:
+            radio_s, rate_bit_s = _without(way.idle, radio_s, rate_bit_s)
+            upload = Stage(*_without(way.idle, *upload))
+        unserved = active & ~way.sends
+        if dropped.any() or way.idle is not None:
+            fruitless = ~way.sends | dropped
+            compute = Stage(*_without(fruitless, *compute))
+            download = Stage(*_without(fruitless, *download))
+            (latency_s,) = _without(fruitless, latency_s)
+            np.copyto(latency_s, 2 * state.deadline_s, where=dropped | unserved)
         parts = Parts(
             latency_s=latency_s,
-            energy_j=energy_j,
+            energy_j=upload.energy_j + compute.energy_j + download.energy_j,
             accuracy_broken=active & (self.accuracy.take(server) < self._least(state)),
             coverage_broken=self._coverage_broken(state, decision),
-            visibility_broken=visibility_broken,
+            visibility_broken=unserved | (way.sends & overdue),
             power_broken=self._power_broken(state, decision),
             dropped=dropped,
         )
-        receiver = receiver if idle is None else np.where(idle, -1, receiver)
+        receiver = way.receiver if way.idle is None else np.where(way.idle, -1, way.receiver)
         return MllmOutcome(
-            upload_s=upload_s,
+            upload_s=upload.time_s,
             radio_s=radio_s,
-            compute_s=compute_s,
+            compute_s=compute.time_s,
             wait_s=wait_s,
-            download_s=download_s,
-            upload_j=upload_j,
-            compute_j=compute_j,
-            download_j=download_j,
+            download_s=download.time_s,
+            upload_j=upload.energy_j,
+            compute_j=compute.energy_j,
+            download_j=download.energy_j,
             sinr=uplink.sinr,
             rate_bit_s=rate_bit_s,
             receiver=receiver,
             access=np.maximum(receiver - self._n_uavs, -1),
-            hops=hops,
+            hops=way.hops if way.idle is None else np.where(way.idle, 0, way.hops),
             unserved=unserved,
             backlog_next_s=backlog_next_s,
             **parts._asdict(),
             **self._account(state, parts),
         )
+
+    def _way(self, state: MllmState, server: IntArray, routes: Routes) -> Way:
+        at = places(server, len(self.accuracy), each=False)
+        receiver = routes.receiver.take(at)
+        sends = state.active & (receiver >= 0)
+        hops = routes.hops.take(at)
+        s_per_bit = hops.astype(self.accuracy.dtype)
+        s_per_bit *= 1 / self._settings.satellites.isl_rate_bit_s
+        return Way(
+            sends=sends,
+            idle=None if sends.all() else ~sends,
+            # Where nothing is sent, receiver 0 stands in so that all lookups are sound.
+            receiver=np.maximum(receiver, 0),
+            air_s=routes.air_s.take(at),
+            chain_s=routes.chain_s.take(at),
+            s_per_bit=s_per_bit,
+            hops=hops,
+            remaining_s=routes.remaining_s.take(at),
+        )
+
+    def _radio_s(self, state: MllmState, uplink: Uplink) -> FloatArray:
+        """Time (B, K) that the radio takes to send the request, eq. (12), if it is not cut off."""
+        with np.errstate(divide='ignore'):  # what is sent without power never arrives
+            radio_s = state.size_bit / uplink.rate_bit_s
+        return np.minimum(radio_s, self._settings.radio.longest_upload_s)
+
+    def _upload(
+        self, state: MllmState, power_w: FloatArray, radio_s: FloatArray, way: Way
+    ) -> Stage:
+        """Eqs (12), (13), (20) to (22); the device pays for propagation, as printed."""
+        send_s = radio_s + way.air_s
+        forward_s = way.chain_s + way.s_per_bit * state.size_bit
+        forward_j = self._settings.satellites.isl_power_w * forward_s
+        return Stage(send_s + forward_s, power_w * send_s + forward_j)
+
+    def _compute(self, state: MllmState, server: IntArray) -> Stage:
+        """Eqs (14), (15), (23), (24)."""
+        time_s = self.seconds_per_word.take(server) * state.words
+        return Stage(time_s, self.compute_power_w.take(server) * time_s)
+
+    def _download(self, state: MllmState, gain: FloatArray, way: Way) -> Stage:
+        """Eqs (16), (17), (25), (26)."""
+        answer_bit = self._settings.tasks.answer_bit_per_word * state.words
+        rate_bit_s = self._links.download_rate_bit_s(gain, way.receiver)
+        send_s = answer_bit / rate_bit_s + way.air_s
+        back_s = way.chain_s + way.s_per_bit * answer_bit
+        back_j = self._settings.satellites.isl_power_w * back_s
+        return Stage(back_s + send_s, self.send_power_w.take(way.receiver) * send_s + back_j)
 
     def _account(self, state: MllmState, parts: Parts) -> dict[str, Any]:
         """Costs, penalties and rewards, eqs (31) and (34), by their names in `MllmOutcome`."""
@@ -219,18 +274,6 @@ class SlotCosts:
 
     def _least(self, state: MllmState) -> FloatArray:
         return state.accuracy - _ACCURACY_SLACK
-
-
-class Parts(NamedTuple):
-    """What costs are made of, each (B, K); see `MllmOutcome`."""
-
-    latency_s: FloatArray
-    energy_j: FloatArray
-    accuracy_broken: BoolArray
-    coverage_broken: BoolArray
-    visibility_broken: BoolArray
-    power_broken: BoolArray
-    dropped: BoolArray
 
 
 def _without(idle: BoolArray | None, *arrays: FloatArray) -> tuple[FloatArray, ...]:
