@@ -25,7 +25,10 @@ BUILT_IN: dict[str, tuple[str, ...]] = {
         'sec_nodes.controllers.partial_baselines',
         'sec_nodes.controllers.partial_descent',
     ),
-    'robust': ('sec_nodes.controllers.robust_optimum',),
+    'robust': (
+        'sec_nodes.controllers.robust_baselines',
+        'sec_nodes.controllers.robust_optimum',
+    ),
 }
 """Modules that register the controllers of each scenario."""
 
