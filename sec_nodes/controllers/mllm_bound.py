@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -18,6 +19,14 @@ _TOLERATED_M = 0.01 + 1e-6
 _TOLERATED_POWER = 1 + 1e-9
 _HALVINGS = 45
 _ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Ideal(Tables):
+    """Tables with the fastest answers, and what no decision can beat."""
+
+    least: FloatArray
+    """Least cost with penalties of each device at each server, alone there."""
 
 
 def lower_bound(scenario: Mllm, state: MllmState) -> FloatArray:
@@ -45,16 +54,7 @@ def lower_bound(scenario: Mllm, state: MllmState) -> FloatArray:
     """
     settings = scenario.settings
     rules = power_rules(settings)
-    offered = tables(without_queues(scenario), state)
-    gain_w, too_far = _nearest_gain_w(scenario, state, offered)
-    fixed_s, fixed_j = _best_download(scenario, state, offered, gain_w)
-    broken = offered.broken + too_far
-    base = base_cost(scenario, state, fixed_s, fixed_j, broken)
-    slack_s = state.deadline_s[..., None] - fixed_s
-    least = base + _transmission(
-        offered, gain_w, slack_s, rules, settings.objective.violation_penalty
-    )
-    per_task = least.min(axis=-1)
+    per_task = ideal(scenario, state).least.min(axis=-1)
     if settings.queue.enabled:
         dropped = (
             2 * rules.time_price + rules.late_price
@@ -62,6 +62,21 @@ def lower_bound(scenario: Mllm, state: MllmState) -> FloatArray:
         per_task = np.minimum(per_task, dropped)
     total = np.where(state.active, per_task, 0).sum(axis=-1)
     return total / state.active.sum(axis=-1) * (1 - _ROUNDING)
+
+
+def ideal(scenario: Mllm, state: MllmState) -> Ideal:
+    """What each server would be to each device if both were alone, by the proof above."""
+    settings = scenario.settings
+    rules = power_rules(settings)
+    offered = tables(without_queues(scenario), state)
+    gain_w, too_far = _nearest_gain_w(scenario, state, offered)
+    fixed_s, fixed_j = _best_download(scenario, state, offered, gain_w)
+    base = base_cost(scenario, state, fixed_s, fixed_j, offered.broken + too_far)
+    slack_s = state.deadline_s[..., None] - fixed_s
+    added = _transmission(offered, gain_w, slack_s, rules, settings.objective.violation_penalty)
+    parts = {field.name: getattr(offered, field.name) for field in fields(Tables)}
+    parts |= {'fixed_s': fixed_s, 'fixed_j': fixed_j, 'base': base, 'slack_s': slack_s}
+    return Ideal(**parts, least=base + added)
 
 
 def without_queues(scenario: Mllm) -> Mllm:

@@ -8,7 +8,6 @@ UAVs placed inside the coverage of their groups (`mllm_placement`), from several
 
 from __future__ import annotations
 
-
 import numpy as np
 
 from sec_nodes.controllers.base import ControllerError
