@@ -23,7 +23,7 @@ from sec_nodes.physics import randomness
 from sec_nodes.physics.randomness import Stream
 from sec_nodes.scenarios.partial import UNSERVED, Partial, PartialDecision
 from sec_nodes.scenarios.partial_instance import CutTasks, PartialState, cut_tasks
-from sec_nodes.slot import FloatArray, IntArray
+from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
 RANDOM_STARTS = 24
 """Random associations besides the sectors from which the guess is improved."""
@@ -146,7 +146,7 @@ class _Search:
     def _cost_j(self, descent: Descent) -> float:
         return descent.cost_j + _SHORTAGE_J * descent.shortage
 
-    def _fly(self, member: FloatArray) -> Descent:
+    def _fly(self, member: BoolArray) -> Descent:
         """The optimised path for a group (N,), from the place that the guess prefers."""
         key = member.tobytes()
         if key not in self.flown:
@@ -154,19 +154,19 @@ class _Search:
             self.flown[key] = self._flight(member).descend(start_m, ITERATIONS)
         return self.flown[key]
 
-    def _finish(self, member: FloatArray) -> Descent:
+    def _finish(self, member: BoolArray) -> Descent:
         """The best path for a group (N,) from several starts."""
         flight = self._flight(member)
         starts = [self._fly(member).path_m, *self.table.best_paths_m(member, FINAL_STARTS)]
         descents = [flight.descend(start_m, FINAL_ITERATIONS) for start_m in starts]
         return min(descents, key=self._cost_j)
 
-    def _flight(self, member: FloatArray) -> Flight:
+    def _flight(self, member: BoolArray) -> Flight:
         tasks = CutTasks(**{name: value[0, member] for name, value in vars(self.tasks).items()})
         state = self.state
         return Flight(self.scenario.settings, state.depot_m[0], state.terminal_m[0, member], tasks)
 
-    def _groups(self, server: IntArray) -> FloatArray:
+    def _groups(self, server: IntArray) -> BoolArray:
         return server == np.arange(self.n_uavs)[:, None]
 
     def _name(self, server: IntArray) -> tuple[bytes, ...]:

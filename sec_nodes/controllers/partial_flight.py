@@ -25,8 +25,9 @@ from sec_nodes.scenarios.partial_settings import PartialSettings
 from sec_nodes.scenarios.partial_uploads import endless_passage, slot_overlap_s
 from sec_nodes.slot import FloatArray
 
-_SLACK = 1e-6
-"""Relative margin by which a path keeps its constraints, so that rounding does not break them."""
+_RESERVES = 1e-6, 3e-3
+"""Relative margins that the solver is asked to keep: it ends a little outside of what it is asked
+for, mostly by rounding, and by more where many constraints are tight."""
 _LEAST_LEFT_S = 1e-3
 _OVERHEAD_M = 1e-9
 _PRECISION_J = 1e-3
@@ -115,23 +116,30 @@ class Flight:
         return Point(
             cost_j=flown_j + service_j,
             cost_pull=flown_pull + service_pull,
-            margins=np.concatenate(margins) - _SLACK,
+            margins=np.concatenate(margins),
             margin_pulls=np.concatenate(margin_pulls),
         )
 
     def judge(self, path_m: FloatArray) -> Descent:
         """What a path is worth as it is."""
         point = self.at(path_m)
-        # half the slack is left to the solver
-        short = np.minimum(point.margins + _SLACK / 2, 0.0)
+        short = np.minimum(point.margins, 0.0)
         return Descent(path_m, point.cost_j, abs(float(short.sum())))
 
     def descend(self, path_m: FloatArray, iterations: int) -> Descent:
         """Follow the exact gradients from a path to a local optimum, at most so many steps.
 
-        Sequential quadratic programming over the M - 1 inner waypoints; whichever of the two
-        ends of the way is the better one is returned.
+        The best path of all that were met is returned, the one that came in included.
         """
+        met = [self.judge(path_m)]
+        for reserve in _RESERVES:
+            met.append(self.judge(self._solve(met[-1].path_m, iterations, reserve)))
+            if met[-1].shortage == 0.0:
+                break
+        return min(met, key=lambda end: (end.shortage, end.cost_j))
+
+    def _solve(self, path_m: FloatArray, iterations: int, reserve: float) -> FloatArray:
+        """Sequential quadratic programming over the M - 1 inner waypoints."""
 
         def whole(inner: FloatArray) -> FloatArray:
             return np.vstack([self.depot_m, inner.reshape(-1, 2), self.depot_m])
@@ -145,7 +153,7 @@ class Flight:
             return point.cost_j, point.cost_pull[1:-1].ravel()
 
         def margins(inner: FloatArray) -> FloatArray:
-            return at(inner.tobytes()).margins
+            return at(inner.tobytes()).margins - reserve
 
         def margin_slopes(inner: FloatArray) -> FloatArray:
             pulls = at(inner.tobytes()).margin_pulls
@@ -159,10 +167,7 @@ class Flight:
             constraints={'type': 'ineq', 'fun': margins, 'jac': margin_slopes},
             options={'maxiter': iterations, 'ftol': _PRECISION_J},
         )
-        start = self.judge(path_m)
-        if not np.isfinite(found.x).all():
-            return start
-        return min(self.judge(whole(found.x)), start, key=lambda end: (end.shortage, end.cost_j))
+        return whole(found.x) if np.isfinite(found.x).all() else path_m
 
     def _uploads(self, path_m: FloatArray) -> _Uploads:
         """What a path carries.

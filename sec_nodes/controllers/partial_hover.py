@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from scipy import optimize
 
-from sec_nodes.controllers.partial_paths import loiter_path
+from sec_nodes.controllers.partial_paths import loiter_path, smoothed
 from sec_nodes.physics.energy import propulsion_power_w
 from sec_nodes.scenarios.partial import Partial
 from sec_nodes.scenarios.partial_instance import PartialState
@@ -23,6 +23,10 @@ _GRID = 26
 """Places along each side of the area."""
 _HURRY = 1.0, 1.3
 """Speeds on the way there and back, over the speed of least power."""
+_GENTLE = 1.5
+"""Radius of a turn over the smallest that the acceleration allows, where it is limited."""
+_PASSES = 20
+"""How often the corners of a path are then rounded."""
 _PENALTY_J = 1e6
 """What a task that is not served in time counts, and a processor that is needed twice."""
 
@@ -66,7 +70,8 @@ def hover_table(scenario: Partial, state: PartialState) -> HoverTable:
     ticks = [np.linspace(0.0, side, _GRID) for side in settings.area_m]
     place_m = np.stack(np.meshgrid(*ticks, indexing='ij'), axis=-1).reshape(-1, 2)
     cruise_m_s = enduring_speed_m_s(scenario)
-    turn_m = cruise_m_s**2 / uavs.acceleration_m_s2 if uavs.acceleration_m_s2 else 0.0
+    limit_m_s2 = uavs.acceleration_m_s2
+    turn_m = _GENTLE * cruise_m_s**2 / limit_m_s2 if limit_m_s2 else 0.0
     path_m = np.concatenate(
         [
             loiter_path(
@@ -81,6 +86,7 @@ def hover_table(scenario: Partial, state: PartialState) -> HoverTable:
             for hurry in _HURRY
         ]
     )
+    path_m = smoothed(path_m, _PASSES if limit_m_s2 else 0)
     pairs = scenario.pairs(state, path_m[None], state.split)
     possible = pairs.possible[0]
     service_j = settings.objective.service_weight * np.where(possible, pairs.service_j[0], 0.0)
@@ -107,6 +113,8 @@ def improve(table: HoverTable, server: IntArray, n_uavs: int) -> IntArray:
     value = rank(table, server[None], n_uavs)[0]
     while True:
         candidates = neighbours(server, n_uavs)
+        if len(candidates) == 0:
+            return server
         values = rank(table, candidates, n_uavs)
         best = int(values.argmin())
         if not values[best] < value - 1e-6:

@@ -152,10 +152,11 @@ def loiter_path(
     loiter_m_s: float,
     turn_m: float,
 ) -> FloatArray:
-    """Paths (..., M + 1, 2) straight to a place, around it, and straight back at the very end.
+    """Paths (..., M + 1, 2) straight to a place, in circles there, and back at the very end.
 
-    Circling costs less power than hovering. The circle is as small as its speed allows: without
-    a limit of acceleration the UAV goes to and fro.
+    Circling costs less power than hovering. The circle begins at the place in the direction of
+    arrival. It is as small as speed and slot allow: without a limit of acceleration the UAV flies
+    to and fro.
 
     Args:
         depot_m: (2,)
@@ -163,20 +164,34 @@ def loiter_path(
         slots: number M of slots.
         slot_s: length of a slot.
         transit_m_s: speed to the place and back.
-        loiter_m_s: speed around it.
+        loiter_m_s: speed in the circle.
         turn_m: smallest radius of a turn.
     """
-    offset_m = place_m - depot_m
-    distance_m = np.hypot(offset_m[..., 0], offset_m[..., 1])[..., None, None]
-    slot = np.arange(slots + 1)
+    offset_m = (place_m - depot_m)[..., None, :]
+    distance_m = np.hypot(offset_m[..., 0], offset_m[..., 1])[..., None]
+    east = np.array([1.0, 0.0])
+    along = np.where(distance_m > 0, offset_m / np.where(distance_m > 0, distance_m, 1.0), east)
+    across = np.stack([-along[..., 1], along[..., 0]], axis=-1)
+    slot = np.arange(slots + 1)[:, None]
+    share = np.minimum(slot, slots - slot) * transit_m_s * slot_s / np.maximum(distance_m, 1e-9)
+    on_the_way_m = depot_m + np.minimum(share, 1.0) * offset_m
     radius_m = max(turn_m, loiter_m_s * slot_s / 2.0)
-    angle = 2.0 * math.asin(loiter_m_s * slot_s / (2.0 * radius_m)) * slot
-    circle_m = radius_m * np.column_stack([np.cos(angle), np.sin(angle)])
-    travelled_m = (np.minimum(slot, slots - slot) * transit_m_s * slot_s)[:, None]
-    share = travelled_m / np.maximum(distance_m, 1e-9)
-    on_the_way = depot_m + np.minimum(share, 1.0) * offset_m[..., None, :]
+    arrival = np.ceil(distance_m / (transit_m_s * slot_s))
+    angle = 2.0 * math.asin(loiter_m_s * slot_s / (2.0 * radius_m)) * (slot - arrival)
+    circle_m = radius_m * (np.sin(angle) * along + (1.0 - np.cos(angle)) * across)
     inner = (slot > 0) & (slot < slots)
-    return np.where((share >= 1.0) & inner[:, None], place_m[..., None, :] + circle_m, on_the_way)
+    return np.where((share >= 1.0) & inner, place_m[..., None, :] + circle_m, on_the_way_m)
+
+
+def smoothed(path_m: FloatArray, passes: int) -> FloatArray:
+    """Paths (..., M + 1, 2) with inner waypoints averaged with their neighbours, again and again.
+
+    Each pass replaces a waypoint by half of itself and a quarter of each neighbour.
+    """
+    for _ in range(passes):
+        inner_m = (path_m[..., :-2, :] + 2.0 * path_m[..., 1:-1, :] + path_m[..., 2:, :]) / 4.0
+        path_m = np.concatenate([path_m[..., :1, :], inner_m, path_m[..., -1:, :]], axis=-2)
+    return path_m
 
 
 def _corners(depot_m: FloatArray, terminal_m: FloatArray) -> FloatArray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize
 
-from sec_nodes.physics.energy import propulsion_power_w
+from sec_nodes.physics.energy import computing_energy_j, propulsion_power_w
 from sec_nodes.physics.urban import rate_bit_s
 from sec_nodes.scenarios.partial_instance import CutTasks, PartialState, cut_tasks, every_cut
 from sec_nodes.scenarios.partial_settings import PartialSettings
@@ -31,28 +31,34 @@ class Certificate:
 def lower_bound_j(settings: PartialSettings, state: PartialState) -> FloatArray:
     """A cost (B,) that no feasible plan can beat [J]; infinite if there is none at all.
 
-    T min P(v) + beta/U sum phi W^3 / (T_n - T_lc - S / r(0))^2: no speed costs less than the best
-    one, no link is better than one from overhead, and the largest E_u is at least the mean. With
-    free cuts each task takes its cheapest one.
+    T min P(v) + beta max(1/U sum E_n, max E_n) with E_n = phi W^3 / (T_n - T_lc - S / r(0))^2:
+    no speed costs less than the best one, no link is better than one from overhead, and the
+    largest E_u is at least their mean and what the costliest task costs its UAV. With free cuts
+    each task takes its cheapest one.
     """
     overhead_bit_s = float(rate_bit_s(0.0, settings.link))
-    if settings.tasks.split == 'given':
-        cuts = [cut_tasks(state, state.split)]
-    else:
-        cuts = every_cut(state)
-    capacitance = settings.uavs.capacitance_j_s2
-    service_j = []
-    for tasks in cuts:
-        least_hz = _least_hz(tasks, overhead_bit_s)
-        idle = tasks.work_cycle == 0
-        energy_j = capacitance * np.square(least_hz) * np.where(idle, 1.0, tasks.work_cycle)
-        service_j.append(energy_j)
-    cheapest_j = np.stack(service_j).min(axis=0).sum(axis=1)
-    share = settings.objective.service_weight / settings.uavs.count
+    given = settings.tasks.split == 'given'
+    cuts = [cut_tasks(state, state.split)] if given else every_cut(state)
+    service_j = [
+        _least_service_j(settings, _least_hz(tasks, overhead_bit_s), tasks) for tasks in cuts
+    ]
+    cheapest_j = np.stack(service_j).min(axis=0)
+    shared_j = np.maximum(cheapest_j.sum(axis=1) / settings.uavs.count, cheapest_j.max(axis=1))
     # a weight of 0 must not hide that a task is impossible
-    impossible = np.isinf(cheapest_j)
-    service = np.where(impossible, np.inf, share * np.where(impossible, 0.0, cheapest_j))
-    return settings.mission_s * least_power_w(settings) + service
+    impossible = np.isinf(shared_j)
+    weighted_j = settings.objective.service_weight * np.where(impossible, 0.0, shared_j)
+    fly_j = settings.mission_s * least_power_w(settings)
+    return np.where(impossible, np.inf, fly_j + weighted_j)
+
+
+def _least_service_j(
+    settings: PartialSettings, least_hz: FloatArray, tasks: CutTasks
+) -> FloatArray:
+    """E_n of (9) at a processor speed, (B, N); infinite where even that is not enough."""
+    in_time = np.isfinite(least_hz)
+    speed_hz = np.where(in_time, least_hz, 0.0)
+    energy_j = computing_energy_j(tasks.work_cycle, speed_hz, settings.uavs.capacitance_j_s2)
+    return np.where(in_time, energy_j, np.inf)
 
 
 def least_power_w(settings: PartialSettings) -> float:
