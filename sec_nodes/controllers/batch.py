@@ -16,7 +16,11 @@ StateT = TypeVar('StateT')
 DecisionT = TypeVar('DecisionT')
 
 BUILT_IN: dict[str, tuple[str, ...]] = {
-    'mllm': ('sec_nodes.controllers.mllm_optimum', 'sec_nodes.controllers.mllm_exact'),
+    'mllm': (
+        'sec_nodes.controllers.mllm_baselines',
+        'sec_nodes.controllers.mllm_optimum',
+        'sec_nodes.controllers.mllm_exact',
+    ),
     'maritime': (
         'sec_nodes.controllers.maritime_baselines',
         'sec_nodes.controllers.maritime_reference',

@@ -104,7 +104,7 @@ class SlotCosts:
         wait_s, dropped, backlog_next_s = self._wait(
             state, server, upload.time_s, compute.time_s, way.sends
         )
-        latency_s = upload.time_s + wait_s + compute.time_s + download.time_s
+        latency_s: FloatArray = upload.time_s + wait_s + compute.time_s + download.time_s
         overdue = latency_s > way.remaining_s
 
         rate_bit_s = uplink.rate_bit_s
