@@ -2,9 +2,9 @@
 
 Liu et al., "Joint Optimization of Trajectory-Resource Allocation and Deep Task Partial Offloading
 for MEC-Enabled Multi-UAV", Sensors 2026, 26(11), 3540; equation numbers are its own, as corrected
-in docs/scenario_partial.md. Each terminal runs the first layers of its network itself and meanwhile
-uploads the program of the others, then uploads the intermediate result; its UAV computes the rest
-before the deadline:
+in docs/scenario_partial.md. Each terminal runs the first layers of its network itself and
+meanwhile uploads the program of the others, then uploads the intermediate result; its UAV computes
+the rest before the deadline:
 
     [0, T_lc] local run and program upload, [T_lc, tau] intermediate upload, [tau, tau + T_oc] UAV.
 """
@@ -37,7 +37,8 @@ TOLERANCE_BIT = 1.0
 TOLERANCE_HZ = 1e3
 TOLERANCE_M = 1e-6
 TOLERANCE_M_S = 1e-5
-"""How far a plan may miss a constraint: 1e-6 Mb, GHz and m, 1e-5 m/s."""
+TOLERANCE_S = 1e-9
+"""How far a plan may miss a constraint: 1e-6 Mb, GHz and m, 1e-5 m/s, rounding of times."""
 
 PATH_KINDS = 'speed', 'depot', 'acceleration'
 """Constraints on each UAV's path: (12f), (12e), and the optional limit of second differences."""
@@ -212,7 +213,7 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
         propulsion_j = self.propulsion_j(decision.waypoint_m)
         weight = self.settings.objective.service_weight
         energy_j = propulsion_j + weight * np.einsum('bun,bn->bu', of_uav, service_j)
-        late = compute_s > tasks.deadline_s - tasks.local_s
+        late = compute_s > tasks.deadline_s - tasks.local_s + TOLERANCE_S
         broken = {
             'program': served & (program_margin_bit < -TOLERANCE_BIT),
             # an empty intermediate result still leaves the UAV only what local running leaves
@@ -255,14 +256,14 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
         with np.errstate(invalid='ignore'):
             finish_s = np.where(outcome.met, outcome.finish_s, 0.0).sum(axis=1)
             latency_s = np.divide(finish_s, met, out=np.full(met.shape, np.nan), where=met > 0)
-        kinds = set(outcome.violations) - set(TASK_KINDS)
+        kinds = [kind for kind in outcome.violations if kind not in TASK_KINDS]
         return SlotSummary(
             cost=outcome.objective_j,
             latency_s=latency_s,
             energy_j=outcome.propulsion_j.sum(axis=1) + outcome.service_j.sum(axis=1),
             tasks=np.full(met.shape, float(state.n_tasks)),
             completed=met.astype(float),
-            violations=sum((outcome.violations[kind] for kind in kinds), np.zeros(met.shape)),
+            violations=np.sum([outcome.violations[kind] for kind in kinds], axis=0).astype(float),
             extra={
                 'propulsion_j': outcome.propulsion_j.sum(axis=1),
                 'service_j': outcome.service_j.sum(axis=1),
