@@ -73,10 +73,12 @@ def endless_passage(
     With the slots' running sum C the end is where C reaches C(t1) + size.
     """
     slots = rate_bit_s.shape[-1]
+    start_s, size_bit, first = np.broadcast_arrays(start_s, size_bit, rate_bit_s[..., 0])
+    rate_bit_s = np.broadcast_to(rate_bit_s, (*first.shape, slots))
     ends_bit = np.cumsum(rate_bit_s * slot_s, axis=-1)
-    start_s, size_bit = np.broadcast_arrays(start_s, size_bit)
     skipped_bit = uploaded_bit(rate_bit_s, np.zeros_like(start_s), start_s, slot_s)
-    wanted_bit = skipped_bit + size_bit
+    beyond_s = np.maximum(start_s - slots * slot_s, 0.0)
+    wanted_bit = skipped_bit + rate_bit_s[..., -1] * beyond_s + size_bit
     slot = np.minimum((ends_bit < wanted_bit[..., None]).sum(axis=-1), slots - 1)
     left_bit = np.take_along_axis(ends_bit, slot[..., None], axis=-1)[..., 0] - wanted_bit
     rate = np.take_along_axis(rate_bit_s, slot[..., None], axis=-1)[..., 0]

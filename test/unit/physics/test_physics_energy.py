@@ -85,3 +85,21 @@ def test_transmission_energy_limits():
 def test_wrong_input_is_named(call, named):
     with pytest.raises(ValueError, match=named):
         call()
+
+
+@given(st.floats(0, 40))
+def test_the_slope_by_the_squared_speed_is_that_of_the_power(speed):
+    step = 1e-3
+    beside = energy.propulsion_power_w(np.sqrt(speed**2 + np.array([0.0, step, 2 * step])))
+    one_sided = (4 * beside[1] - 3 * beside[0] - beside[2]) / (2 * step)
+    assert energy.propulsion_slope_kg_s(speed) == pytest.approx(one_sided, abs=2e-3)
+
+
+def test_hovering_has_a_slope_by_hand():
+    # 3 P_0 / U_tip^2 - P_i / (4 v_0^2): drag and the speed's own root vanish
+    by_hand = 3 * 79.85628 / 120.0**2 - 88.62794 / (4 * 4.03**2)
+    assert energy.propulsion_slope_kg_s(0.0) == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_the_slope_changes_its_sign_at_the_most_enduring_speed():
+    assert energy.propulsion_slope_kg_s(10.2115) < 0 < energy.propulsion_slope_kg_s(10.2135)
