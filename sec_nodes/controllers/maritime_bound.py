@@ -29,7 +29,7 @@ end, q is convex and largest at an end:
     L_m(x) <= max(q(y), q(z))    for all x in the cell and any pi >= 0.
 
 The cell takes the pi where this is least (golden section: the maximum is convex in pi).  Cells
-that could still beat the incumbent are halved; their error falls with the square of their width.
+that could still beat the incumbent are parted; their error falls with the square of their width.
 x = 0 is a case of its own, without offloading and exact.
 
 Nothing here relies on the prices or the incumbent being optimal: these only make the bound tight.
@@ -55,15 +55,17 @@ from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
 _GAP = 1e-7
 """Part of the utility to which cells are refined."""
-_ROUNDS, _CELLS = 20, 64
-"""Most halvings, and most cells a UAV, before the bound is taken as it then is."""
+_ROUNDS, _ROUNDS_IF_LATE = 20, 5
+"""Most partings; fewer for UAVs that the solution makes late, whose incumbent is of no use."""
+_NARROWEST = 1e-5
+"""Width of cells whose error no longer matters, unless they begin at 0: q is steep there."""
 _ROUNDING = 1e-12
 """Part of the terms of the bound that is added for their rounding."""
 _SMALLEST_PRICE = 1e-9
 _STEPS = 24
 """Golden sections in the search for the price of a cell."""
-_WIDE, _NARROW = 12.0, 2.0
-"""How far it goes, in logarithms: for new cells, and for halves of one whose price is known."""
+_WIDE, _NARROW = 10.0, 2.5
+"""How far it goes, in logarithms: for new cells, and for parts of one whose price is known."""
 _GOLDEN = (5.0**0.5 - 1.0) / 2.0
 
 
@@ -71,8 +73,8 @@ def upper_bound_mbit(problem: SlotProblem, solution: Solution) -> FloatArray:
     """(B,) a utility that no decision exceeds [Mbit].
 
     Among the decisions that keep (28).  In a copy where no decision has all batches done in time,
-    among those that start no upload before the batch is done; a late batch, after which nothing
-    is uploaded, is worth at most 0.
+    among those that make no more of them late than must be and start no upload before the batch
+    is done.  A late batch, after which nothing is uploaded, is worth at most 0.
 
     Args:
         problem: the slot.
@@ -84,24 +86,36 @@ def upper_bound_mbit(problem: SlotProblem, solution: Solution) -> FloatArray:
     net_mbit = own_mbit - price * solution.decision.cpu_hz
     shape = net_mbit.shape
     tolerance_mbit = _GAP / shape[-1] * np.abs(own_mbit.sum(axis=-1, keepdims=True))
-    incumbent = _UavValue(net_mbit.ravel(), np.broadcast_to(tolerance_mbit, shape).ravel())
+    incumbent = _Incumbent(
+        net_mbit.ravel(),
+        np.broadcast_to(tolerance_mbit, shape).ravel(),
+        solution.sacrificed.ravel(),
+    )
 
     flat = _relaxed(problem, solution.in_time)
-    floor_mbit = np.where(np.broadcast_to(solution.in_time, shape), -np.inf, 0.0).ravel()
-    best_mbit = np.maximum(_local_mbit(flat), floor_mbit)
     cells = _first_cells(flat, solution.decision.ratio.ravel())
-    best_mbit = _refine(flat, rent.ravel(), cells, best_mbit, incumbent)
-    scale_mbit = np.abs(best_mbit) + np.abs(flat.gain_mbit_s) * flat.slot_s
-    best_mbit = (best_mbit + _ROUNDING * scale_mbit).reshape(shape)
+    best_mbit = _refine(flat, rent.ravel(), cells, _local_mbit(flat), incumbent).reshape(shape)
+    best_mbit = _with_late(best_mbit, solution.sacrificed.sum(axis=-1))
+    scale_mbit = np.abs(best_mbit) + np.abs(problem.gain_mbit_s) * problem.slot_s
+    best_mbit = best_mbit + _ROUNDING * scale_mbit
     return best_mbit.sum(axis=-1) + price[:, 0] * problem.cpu_hz
 
 
+def _with_late(in_time_mbit: FloatArray, n_late: IntArray) -> FloatArray:
+    """(B, M) bounds in which so many UAVs of a copy are late, at 0, where this helps most."""
+    order = np.argsort(in_time_mbit, axis=-1)
+    ascending = np.take_along_axis(in_time_mbit, order, axis=-1)
+    chosen = np.arange(in_time_mbit.shape[-1]) < n_late[:, None]
+    return np.where(chosen, np.maximum(ascending, 0.0), ascending)
+
+
 @dataclass(frozen=True)
-class _UavValue:
+class _Incumbent:
     """L_m as the incumbent has it, and how much above it a cell may stay; (B M)."""
 
     net_mbit: FloatArray
     tolerance_mbit: FloatArray
+    late: BoolArray
 
 
 @dataclass(frozen=True)
@@ -190,21 +204,22 @@ def _refine(
     rent: FloatArray,
     cells: _Cells,
     best_mbit: FloatArray,
-    incumbent: _UavValue,
+    incumbent: _Incumbent,
 ) -> FloatArray:
-    """(B M) the largest bound among x = 0 and all cells, halved until they matter no more."""
+    """(B M) the largest bound among x = 0 and all cells, parted until they matter no more."""
     best_mbit = best_mbit.copy()
     enough_mbit = incumbent.net_mbit + incumbent.tolerance_mbit
-    most_cells = _CELLS * best_mbit.size
+    most_rounds = np.where(incumbent.late, _ROUNDS_IF_LATE, _ROUNDS)
     for round_ in range(_ROUNDS):
         if not cells.uav.size:
             break
         bound_mbit, log_price = _cell_bound(flat, rent, cells)
-        last = round_ == _ROUNDS - 1 or cells.uav.size > most_cells
-        close = last | (bound_mbit <= np.maximum(enough_mbit, best_mbit)[cells.uav])
+        close = bound_mbit <= np.maximum(enough_mbit, best_mbit)[cells.uav]
+        close |= (round_ + 1 >= most_rounds)[cells.uav]
+        close |= (cells.high - cells.low < _NARROWEST) & (cells.low > 0)
         np.maximum.at(best_mbit, cells.uav[close], bound_mbit[close])
         uav, low, high = cells.uav[~close], cells.low[~close], cells.high[~close]
-        middle, log_price = 0.5 * (low + high), log_price[~close]
+        middle, log_price = np.where(low > 0, 0.5 * (low + high), high / 8.0), log_price[~close]
         cells = _Cells(
             np.concatenate([uav, uav]),
             np.concatenate([low, middle]),

@@ -46,10 +46,15 @@ class Solution:
     decision: MaritimeDecision
     cpu_price: FloatArray
     """(B, 1) mu, what one cycle a second more of the satellite's CPU is worth [Mbit s/cycle]."""
-    in_time: BoolArray
-    """(B, 1) whether all batches of the copy can be done by their `limit_s`."""
+    sacrificed: BoolArray
+    """(B, M) batches that are not done by their `limit_s`, the fewest possible."""
     passes: int
     """Rounds through the four blocks until the slowest copy stood still."""
+
+    @property
+    def in_time(self) -> BoolArray:
+        """(B, 1) whether all batches of the copy are done by their `limit_s`."""
+        return ~np.logical_or.reduce(self.sacrificed, axis=-1, keepdims=True)
 
 
 def solve(problem: SlotProblem, tolerance: float = 1e-6) -> Solution:
@@ -80,7 +85,7 @@ def solve(problem: SlotProblem, tolerance: float = 1e-6) -> Solution:
     return Solution(
         decision=_finished(problem, power_w, answer),
         cpu_price=_price(root),
-        in_time=np.logical_and.reduce(served | ~problem.busy, axis=-1, keepdims=True),
+        sacrificed=problem.busy & ~served,
         passes=passes,
     )
 
