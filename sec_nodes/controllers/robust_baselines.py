@@ -1,9 +1,10 @@
 """Simple rules for the robust scenario, to measure others against.
 
 Each chooses splits; the association is then the best there is for them (most tasks completed, then
-least energy), except where the rule is about it. Frequencies and powers are the scenario's. UAVs
-brake and hover, since none of the rules is about flying. A task of a failed UAV prefers the UAV
-that has least to do.
+least energy), except where the rule is about it or the scenario settles it. Tasks that nobody can
+complete beside the others are sent nowhere. Frequencies and powers are the scenario's. UAVs brake
+and hover, since none of the rules is about flying. A task of a failed UAV prefers the UAV that has
+least to do.
 """
 
 from __future__ import annotations
@@ -65,10 +66,12 @@ class _Baseline(BatchController[Robust, RobustState, RobustDecision]):
 
 
 class _BestAssociation(_Baseline):
-    """The best association for splits by a rule."""
+    """The best association for splits by a rule, where it is free."""
 
     def _assign(self, state: RobustState) -> tuple[IntArray, IntArray]:
         split = self._split(state)
+        if self.scenario.settings.users.association == 'nearest':
+            return split, self.scenario.nearest(state)
         return split, best_association(self.scenario, state, split)
 
     @abstractmethod

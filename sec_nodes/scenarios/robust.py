@@ -275,7 +275,6 @@ class Robust(Scenario[RobustState, RobustDecision, RobustOutcome]):
                 'rejected': outcome.rejected.sum(axis=1) * 1.0,
                 'migrated': outcome.migrated.sum(axis=1) * 1.0,
                 'lost': outcome.lost.sum(axis=1) * 1.0,
-                'alive': outcome.alive.sum(axis=1) * 1.0,
             },
         )
 

@@ -109,6 +109,15 @@ def test_offloading_sends_every_image():
     assert (create_batch('offload_all', scenario).decide(state).split == 1).all()
 
 
+def test_a_settled_association_is_taken_as_it_is():
+    scenario = robust('robust:fig5')
+    state = scenario.reset(np.arange(3))
+    outcome = scenario.evaluate(state, create_batch('offload_all', scenario).decide(state))
+    # Everybody is served by the nearest UAV, some of them late.
+    np.testing.assert_array_equal(outcome.server, scenario.nearest(state))
+    assert not outcome.rejected.any() and not outcome.completed.all()
+
+
 def test_random_splits_are_uniform():
     scenario = robust('robust:feasible', users__networks=['alexnet', 'vgg16'])
     controller = create_batch('random', scenario)
