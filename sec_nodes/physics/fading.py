@@ -9,6 +9,7 @@ normal distribution has to be inverted.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -50,6 +51,14 @@ def rician_power(kappa: float, level: FloatArray, turn: FloatArray) -> FloatArra
     return power
 
 
+@lru_cache
+def _gamma_medians(shape: float) -> FloatArray:
+    """Return the medians of the slices of a gamma distribution of scale 1; they are shared."""
+    medians = np.asarray(special.gammaincinv(shape, (np.arange(SLICES) + 0.5) / SLICES))
+    medians.flags.writeable = False
+    return medians
+
+
 class ShadowedRician:
     """Fading power of a land-mobile satellite link, Abdi et al. 2003.
 
@@ -63,8 +72,7 @@ class ShadowedRician:
         require_positive('b', b, 'b is half the mean scattered power.')
         require_positive('m', m, 'm is the Nakagami parameter of the line of sight.')
         require_positive('omega', omega, 'omega is the mean power of the line of sight.')
-        centres = (np.arange(SLICES) + 0.5) / SLICES
-        line_of_sight2 = special.gammaincinv(m, centres) * (omega / m)
+        line_of_sight2 = _gamma_medians(m) * (omega / m)
         self._scattered = 2.0 * b
         self._amplitude = np.sqrt(line_of_sight2 / self._scattered).astype(dtype)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,7 +18,12 @@ ZENITH = {'satellites.cross_track_deg': [0.0, 0.0, 0.0, 0.0]}
 def build(mode='mllm', dtype=np.float64, **overrides):
     """The scenario; overrides with `__` for the dot."""
     dotted = {key.replace('__', '.'): value for key, value in overrides.items()}
-    return Mllm(read_settings(mode, dotted), dtype)
+    return Mllm(_settings(mode, json.dumps(dotted)), dtype)
+
+
+@lru_cache
+def _settings(mode, overrides):
+    return read_settings(mode, json.loads(overrides))
 
 
 def plain(scenario, copies=1, **arrays):
