@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,11 +16,9 @@ from sec_nodes.slot import BoolArray, IntArray
 ROUNDING = 1e-12
 """Relative excess of a CPU that is taken for rounding."""
 
-_PRICES = 96
+_PRICES = 48
 _LOWEST_PRICE = 1e-6
 """The smallest price of the table but 0, as a part of the largest that matters."""
-_MOST_WAYS = 2000
-"""Combinations that a search follows at a time; of more it keeps those of least bound."""
 
 
 @dataclass(frozen=True)
@@ -94,31 +93,53 @@ class Options:
         return prices if self.energy == 0.0 else np.append(0.0, prices)
 
 
+class Found(NamedTuple):
+    """What a search among combinations ends at."""
+
+    ways: IntArray
+    """(N, I) an option for each user, -1 for users without any; by ascending bound."""
+    bound_j: FloatArray
+    """(N,) no such combination costs less."""
+    rest_j: float
+    """Nor does any other one that was not found too dear, cost less than this."""
+
+
 def search(
-    options: Options, prices: FloatArray, n_users: int, limit_j: float
-) -> tuple[IntArray, FloatArray, float]:
+    user: IntArray,
+    rent_j: FloatArray,
+    rent_of_all_j: FloatArray,
+    n_users: int,
+    limit_j: float,
+    most: int,
+) -> Found:
     """Combinations, an option for each user that has any, that may cost less than a limit.
 
-    Returns:
-        Combinations (N, I), -1 for users without options, by ascending bound of their costs; the
-        bounds (N,); and a bound of all combinations below the limit that are not among them.
+    Their bounds are the largest duals at some prices. Follows at most `most` combinations at a
+    time; of more it keeps those of least bound.
+
+    Args:
+        user: (O,) whom each option serves.
+        rent_j: (O, P) cost and rent of the options at the prices.
+        rent_of_all_j: (P,) rent of the whole CPU.
+        n_users: I.
+        limit_j: cost from which on a combination does not matter.
+        most: combinations to follow.
     """
-    rent_j, _ = options.rent_j(prices)
-    users = np.unique(options.user)
-    mine = [np.flatnonzero(options.user == user) for user in users]
+    users = np.unique(user)
+    mine = [np.flatnonzero(user == each) for each in users]
     least_j = np.array([rent_j[each].min(axis=0) for each in mine])
     ways = np.full((1, n_users), -1)
-    dual_j = (least_j.sum(axis=0) - prices * options.capacity_hz)[None]
+    dual_j = (least_j.sum(axis=0) - rent_of_all_j)[None]
     bound_j, rest_j = dual_j.max(axis=1), np.inf
-    for user, each, floor_j in zip(users, mine, least_j, strict=True):
+    for one, each, floor_j in zip(users, mine, least_j, strict=True):
         longer_j = dual_j[:, None, :] + (rent_j[each] - floor_j)
         bounds_j = longer_j.max(axis=2)
         kept = np.flatnonzero(bounds_j < limit_j)
         kept = kept[np.argsort(bounds_j.flat[kept], kind='stable')]
-        if len(kept) > _MOST_WAYS:
-            rest_j = min(rest_j, float(bounds_j.flat[kept[_MOST_WAYS]]))
-            kept = kept[:_MOST_WAYS]
+        if len(kept) > most:
+            rest_j = min(rest_j, float(bounds_j.flat[kept[most]]))
+            kept = kept[:most]
         row, column = np.unravel_index(kept, bounds_j.shape)
         ways, dual_j, bound_j = ways[row], longer_j[row, column], bounds_j[row, column]
-        ways[:, user] = each[column]
-    return ways, bound_j, rest_j
+        ways[:, one] = each[column]
+    return Found(ways, bound_j, rest_j)

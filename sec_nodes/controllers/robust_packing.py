@@ -18,7 +18,7 @@ from sec_nodes.controllers.robust_subsets import best_shares, memberships, throu
 from sec_nodes.physics.checks import FloatArray
 from sec_nodes.slot import BoolArray, IntArray
 
-TOLERANCE = 1e-10
+TOLERANCE = 1e-9
 """Distance of bound and value, relative to the energy, at which a slot counts as solved."""
 
 FREE = -2
@@ -26,7 +26,9 @@ FREE = -2
 ALONE = -1
 """UAV number of a user whom no UAV serves."""
 
-_AT_ONCE = 48
+_GUESSED_AT_ONCE = 96
+"""Sets for which some cost is looked for at first."""
+_SOLVED_AT_ONCE = 48
 """Sets solved between two looks at the whole."""
 
 
@@ -71,6 +73,12 @@ def pack(fleet: Sequence[Options], alone_j: FloatArray, settled: IntArray) -> Pa
     nobody_j = _members(free, settled == ALONE) @ alone_j
     least_j = np.min([each.least_j[:, 0] for each in sets], axis=0)
     close_j = TOLERANCE * float(least_j[np.isfinite(least_j)].sum())
+    for each, subsets in zip(
+        sets, _promising(sets, nobody_j, np.inf, _GUESSED_AT_ONCE), strict=True
+    ):
+        if len(subsets):
+            each.sharpen(subsets)
+            each.guess(subsets)
     while _refine(sets, nobody_j, close_j):
         pass
     shares, cost_j = best_shares([*(each.upper_j for each in sets), nobody_j])
@@ -84,17 +92,25 @@ def pack(fleet: Sequence[Options], alone_j: FloatArray, settled: IntArray) -> Pa
 
 def _refine(sets: Sequence[ServedSets], nobody_j: FloatArray, close_j: float) -> bool:
     """Solve sets that may be part of an optimum; False if there are none left."""
-    least_j = through([*(each.lower_j for each in sets), nobody_j])
     known_j = best_shares([*(each.upper_j for each in sets), nobody_j])[1]
+    chosen = _promising(sets, nobody_j, known_j - len(sets) * close_j, _SOLVED_AT_ONCE)
+    for each, subsets in zip(sets, chosen, strict=True):
+        if len(subsets):
+            each.solve(subsets, close_j)
+    return any(len(subsets) for subsets in chosen)
+
+
+def _promising(
+    sets: Sequence[ServedSets], nobody_j: FloatArray, limit_j: float, most: int
+) -> list[IntArray]:
+    """For each UAV, the sets not yet done that may be part of a sharing below a limit."""
+    least_j = through([*(each.lower_j for each in sets), nobody_j])
     open_j = [
         np.where(each.done, np.inf, promise) for each, promise in zip(sets, least_j, strict=False)
     ]
-    limit_j = min(float(np.sort(np.concatenate(open_j))[:_AT_ONCE][-1]), known_j - close_j)
-    chosen = [np.flatnonzero((promise <= limit_j) & np.isfinite(promise)) for promise in open_j]
-    for each, subsets in zip(sets, chosen, strict=True):
-        if len(subsets):
-            each.solve(subsets)
-    return any(len(subsets) for subsets in chosen)
+    ordered_j = np.sort(np.concatenate(open_j))
+    limit_j = min(limit_j, float(ordered_j[min(most, len(ordered_j)) - 1]))
+    return [np.flatnonzero(np.isfinite(each) & (each <= limit_j)) for each in open_j]
 
 
 def _members(free: IntArray, always: BoolArray) -> BoolArray:

@@ -11,13 +11,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from sec_nodes.controllers.robust_options import ROUNDING, Options, search
+from sec_nodes.controllers.robust_options import ROUNDING, Found, Options, search
+from sec_nodes.physics.checks import FloatArray
 from sec_nodes.slot import BoolArray, IntArray
 
-_NEAR_PRICES = 17
-"""Prices around the best one of the table at which a search looks."""
-_AT_ONCE = 256
-"""Combinations that are solved at once."""
+_CLOSE_PRICES = 96
+"""Prices of the table of those sets that matter."""
+_NEAR = 2
+"""Prices of the table on either side of the best one at which a search looks."""
+_CLOSEST_PRICES = 33
+"""Prices in their place in a thorough search."""
+_MOST_WAYS = (32, 2000)
+"""Combinations that a first and a thorough search follow at a time."""
+_STAGES = ((0, 4), (4, 32), (32, 256), (256, _MOST_WAYS[-1]))
+"""Ranks of the combinations of a set that are tried together."""
 
 
 class ServedSets:
@@ -31,78 +38,128 @@ class ServedSets:
     def __init__(self, options: Options, members: BoolArray) -> None:
         self._options = options
         self._members = members
-        self._prices = options.price_table()
-        self._last = len(self._prices) - 1
-        self._rent_j, asked_hz = options.rent_j(self._prices)
-        n_users = members.shape[1]
-        of_user = options.user == np.arange(n_users)[:, None]
-        rent_j = np.where(of_user[..., None], self._rent_j, np.inf)
-        self._cheapest = np.argmin(rent_j, axis=1)
-        """(I, P) the option of least cost and rent at each price."""
-        self.least_j = rent_j.min(axis=1)
-        """(I, P) that cost and rent; inf without any option."""
+        of_user = options.user == np.arange(members.shape[1])[:, None]
         least_hz = np.where(of_user, options.jobs.least_hz, np.inf)
-        self._frugal = np.argmin(least_hz, axis=1)
-        """(I,) the option of least frequency."""
         able = of_user.any(axis=1)
         fits = ~members[:, ~able].any(axis=1) & (
             members @ np.where(able, least_hz.min(axis=1), 0.0)
             <= options.capacity_hz * (1.0 + ROUNDING)
         )
-        dual_j = members @ np.where(able[:, None], self.least_j, 0.0)
-        dual_j = dual_j - self._prices * options.capacity_hz
-        self._best_price = np.argmax(dual_j, axis=1)
-        self.lower_j = np.where(fits, dual_j.max(axis=1), np.inf)
+        self._of_user = of_user
+        self._frugal = np.argmin(least_hz, axis=1)
+        """(I,) the option of least frequency."""
+        self.lower_j = np.where(fits, -np.inf, np.inf)
         """(S,) no way to serve the set costs less; inf if it cannot be served."""
         self.upper_j = np.full(len(members), np.inf)
         """(S,) cost of a way to serve the set; inf while none is known."""
         self.done = ~fits
         """(S,) sets of which no more can be found out."""
         self._best = np.full(members.shape, -1)
+        self._tabulate(options.price_table())
         if self._prices[0] == 0.0:
-            free = self._cheapest[:, 0]
-            roomy = fits & (
-                members @ np.where(able, asked_hz[free, 0], 0.0) <= options.capacity_hz
-            )
-            self.upper_j[roomy] = self.lower_j[roomy] = dual_j[roomy, 0]
-            self.done |= roomy
-            self._best[roomy] = np.where(members[roomy], free, -1)
+            self._serve_freely()
+        nobody = ~members.any(axis=1)
+        self.upper_j[nobody] = self.lower_j[nobody] = 0.0
+        self.done |= nobody
+
+    def _tabulate(self, prices: FloatArray) -> None:
+        """Bound all sets by the duals at some prices."""
+        self._prices = prices
+        self._rent_j, self._asked_hz = self._options.rent_j(prices)
+        rent_j = np.where(self._of_user[..., None], self._rent_j, np.inf)
+        self._cheapest = np.argmin(rent_j, axis=1)
+        """(I, P) the option of least cost and rent at each price."""
+        self.least_j = rent_j.min(axis=1)
+        """(I, P) that cost and rent; inf without any option."""
+        dual_j = self._members @ np.where(np.isfinite(self.least_j), self.least_j, 0.0)
+        dual_j = dual_j - prices * self._options.capacity_hz
+        self._best_price = np.argmax(dual_j, axis=1)
+        self.lower_j = np.maximum(self.lower_j, dual_j.max(axis=1))
+
+    def _serve_freely(self) -> None:
+        """Give users what they ask for at the price 0 in all sets for which that is no more than
+        there is: nothing can be better.
+        """
+        able = self._of_user.any(axis=1)
+        free = self._cheapest[:, 0]
+        asked_hz = np.where(able, self._asked_hz[free, 0], 0.0)
+        roomy = ~self.done & (self._members @ asked_hz <= self._options.capacity_hz)
+        cost_j = self._members @ np.where(able, self.least_j[:, 0], 0.0)
+        self.upper_j[roomy] = self.lower_j[roomy] = cost_j[roomy]
+        self._best[roomy] = np.where(self._members[roomy], free, -1)
+        self.done |= roomy
+
+    def sharpen(self, subsets: IntArray) -> None:
+        """Tabulate prices more closely where the best prices of some sets are."""
+        best = self._best_price[subsets]
+        low, high = (
+            self._prices[max(best.min() - 1, 0)],
+            self._prices[min(best.max() + 1, len(self._prices) - 1)],
+        )
+        self._tabulate(np.linspace(low, high, _CLOSE_PRICES))
 
     def splits(self, subset: int) -> tuple[IntArray, IntArray]:
         """Users of a set and their splits in the cheapest way known."""
         users = np.flatnonzero(self._members[subset])
         return users, self._options.split[self._best[subset, users]]
 
-    def solve(self, subsets: IntArray) -> None:
-        """Find the exact costs of some sets that can be served."""
-        price = self._best_price[subsets]
-        dearer = np.minimum(price + 1, self._last)
-        frugal = np.broadcast_to(self._frugal, (len(subsets), len(self._frugal)))
-        for guess in (self._cheapest[:, price].T, self._cheapest[:, dearer].T, frugal):
-            self._try(subsets, guess)
-        for subset in subsets:
-            self._search(int(subset))
-        self.done[subsets] = True
+    def guess(self, subsets: IntArray) -> None:
+        """Find some way to serve sets that can be served."""
+        # A price above the best one leaves room for all but those who need their least anyway.
+        dearer = np.minimum(self._best_price[subsets] + 1, len(self._prices) - 1)
+        self._try(subsets, self._cheapest[:, dearer].T)
+        subsets = subsets[np.isinf(self.upper_j[subsets])]
+        self._try(subsets, np.broadcast_to(self._frugal, (len(subsets), len(self._frugal))))
 
-    def _search(self, subset: int) -> None:
-        """Try all ways to serve a set whose bounds are below the best known cost."""
-        best = self._best_price[subset]
-        low, high = self._prices[max(best - 1, 0)], self._prices[min(best + 1, self._last)]
-        mine = np.flatnonzero(self._members[subset][self._options.user])
-        ways, bound_j, rest_j = search(
-            self._options.rows(mine),
-            np.linspace(low, high, _NEAR_PRICES),
-            self._members.shape[1],
-            self.upper_j[subset],
-        )
-        ways = np.where(ways >= 0, mine[ways], -1)
-        for start in range(0, len(ways), _AT_ONCE):
-            # Ways come by ascending bound: once it reaches the best cost, all others are worse.
-            if bound_j[start] >= self.upper_j[subset]:
+    def solve(self, subsets: IntArray, close_j: float) -> None:
+        """Find the costs of sets that can be served, to within `close_j`."""
+        self.guess(subsets[np.isinf(self.upper_j[subsets])])
+        for most in _MOST_WAYS:
+            limits_j = self._limit_j(subsets, close_j)
+            found = [
+                self._search(int(subset), most, float(limit_j))
+                for subset, limit_j in zip(subsets, limits_j, strict=True)
+            ]
+            owner = np.repeat(subsets, [len(each.ways) for each in found])
+            rank = np.concatenate([np.arange(len(each.ways)) for each in found])
+            ways = np.concatenate([each.ways for each in found])
+            bound_j = np.concatenate([each.bound_j for each in found])
+            # The most promising of each set come first: most others need not be tried then.
+            for first, last in _STAGES:
+                worthy = (
+                    (rank >= first) & (rank < last) & (bound_j < self._limit_j(owner, close_j))
+                )
+                self._try(owner[worthy], ways[worthy])
+            rest_j = np.array([each.rest_j for each in found])
+            proven_j = np.minimum(rest_j, self._limit_j(subsets, close_j))
+            self.lower_j[subsets] = np.maximum(self.lower_j[subsets], proven_j)
+            self.done[subsets] = True
+            subsets = subsets[rest_j < self._limit_j(subsets, close_j)]
+            if not len(subsets):
                 break
-            chunk = ways[start : start + _AT_ONCE]
-            self._try(np.full(len(chunk), subset), chunk)
-        self.lower_j[subset] = min(rest_j, self.upper_j[subset])
+
+    def _limit_j(self, subsets: IntArray, close_j: float) -> FloatArray:
+        """What a way must cost less than to matter to sets."""
+        return self.upper_j[subsets] - close_j
+
+    def _search(self, subset: int, most: int, limit_j: float) -> Found:
+        """Ways to serve a set whose bounds are below the best known cost."""
+        mine = np.flatnonzero(self._members[subset][self._options.user])
+        best = self._best_price[subset]
+        near = slice(max(best - _NEAR, 0), best + _NEAR + 1)
+        prices, rent_j = self._prices[near], self._rent_j[mine, near]
+        if most > _MOST_WAYS[0]:
+            prices = np.linspace(prices[0], prices[-1], _CLOSEST_PRICES)
+            rent_j, _ = self._options.rows(mine).rent_j(prices)
+        found = search(
+            self._options.user[mine],
+            rent_j,
+            prices * self._options.capacity_hz,
+            self._members.shape[1],
+            limit_j,
+            most,
+        )
+        return found._replace(ways=np.where(found.ways >= 0, mine[found.ways], -1))
 
     def _try(self, subsets: IntArray, options: IntArray) -> None:
         """Keep what is best of some ways (N, I) to serve sets (N,)."""

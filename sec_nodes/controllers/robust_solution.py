@@ -55,7 +55,6 @@ def _unpriced(
 ) -> tuple[Solution, BoolArray]:
     """The cheapest choice of each user, and the copies (B,) in which the CPUs are too small."""
     copies, n_users, n_uavs, n_splits = options.possible.shape
-    priced = options.energy == 0.0  # frequencies are free then: only their sum limits them
     jobs = options.jobs.where(options.possible)
     local_j = options.local_j[:, :, None, :]
     cost_j, asked_hz = best_at_price(jobs, local_j, 0.0, options.energy)
@@ -71,7 +70,7 @@ def _unpriced(
     energy_j = np.where(completed, np.minimum(best_j, options.stay_j), 0.0).sum(axis=1)
     mine = server[..., None] == np.arange(n_uavs)
     total_hz = np.where(mine, asked_hz[..., None], 0.0).sum(axis=1)
-    short = (total_hz > options.capacity_hz).any(axis=1) | (priced & sent.any(axis=1))
+    short = (total_hz > options.capacity_hz).any(axis=1)
     return Solution(split, server, completed, energy_j, energy_j.copy()), short
 
 

@@ -111,7 +111,7 @@ def weighted_energy_j(jobs: Jobs, computing_s: FloatArray, energy: float) -> Flo
     upload_s = jobs.time_s - np.where(jobs.cycles > 0, computing_s, 0.0)
     with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
         upload_j = upload_s * np.expm1(jobs.unit_s / upload_s) / jobs.snr_per_w
-        computing_j = energy * jobs.cycles**3 / np.square(computing_s)
+        computing_j = energy * jobs.cycles**3 / np.square(computing_s) if energy else 0.0
     return np.where(jobs.unit_s > 0, upload_j, 0.0) + np.where(jobs.cycles > 0, computing_j, 0.0)
 
 
