@@ -10,7 +10,6 @@ least to do.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
 
 import numpy as np
 
@@ -28,7 +27,7 @@ from sec_nodes.slot import BoolArray, FloatArray, IntArray
 class _Baseline(BatchController[Robust, RobustState, RobustDecision]):
     """Splits and servers by a rule, the rest as described above."""
 
-    scenario_name: ClassVar[str] = 'robust'
+    scenario_name = 'robust'
 
     def decide(self, state: RobustState) -> RobustDecision:
         """Answer one slot of every copy."""
@@ -83,7 +82,7 @@ class _BestAssociation(_Baseline):
 class OffloadAll(_BestAssociation):
     """Every image is sent as it is: phi = 1."""
 
-    name: ClassVar[str] = 'offload_all'
+    name = 'offload_all'
 
     def _split(self, state: RobustState) -> IntArray:
         return np.ones_like(state.network)
@@ -93,7 +92,7 @@ class OffloadAll(_BestAssociation):
 class Random(_BestAssociation):
     """Any split of 1 to L, all equally likely."""
 
-    name: ClassVar[str] = 'random'
+    name = 'random'
 
     def _split(self, state: RobustState) -> IntArray:
         return self._drawn(state, _sent_splits(self.scenario, state))
@@ -103,19 +102,19 @@ class Random(_BestAssociation):
 class RandomFeasible(_BestAssociation):
     """Any split that some UAV finishes in time with half of its CPU or less, equally likely."""
 
-    name: ClassVar[str] = 'random_feasible'
+    name = 'random_feasible'
 
     def _split(self, state: RobustState) -> IntArray:
         options = choices(self.scenario, state)
         half = options.jobs.least_hz <= 0.5 * options.capacity_hz
-        return self._drawn(state, (options.possible & half).any(axis=2))
+        return self._drawn(state, np.asarray((options.possible & half).any(axis=2)))
 
 
 @register_batch
 class NearestUav(_Baseline):
     """Every task to the UAV nearest to its user, with the best splits for that."""
 
-    name: ClassVar[str] = 'nearest_uav'
+    name = 'nearest_uav'
 
     def __init__(self, scenario: Robust, seed: int = 0) -> None:
         super().__init__(scenario, seed)
@@ -135,7 +134,7 @@ class LocalOnly(_Baseline):
     Without `users.local_only` that split does not exist: (28e) is broken and nobody is served.
     """
 
-    name: ClassVar[str] = 'local_only'
+    name = 'local_only'
 
     def _assign(self, state: RobustState) -> tuple[IntArray, IntArray]:
         split = self.scenario.tables.layers[state.network] + 1

@@ -135,7 +135,7 @@ def test_random_splits_are_uniform():
 
 def test_random_feasible_splits_leave_half_of_a_uav():
     scenario = robust('robust', users__networks=['alexnet', 'vgg13', 'vgg16'])
-    state = scenario.reset(np.arange(60))
+    state = scenario.reset(np.arange(30))
     split = create_batch('random_feasible', scenario).decide(state).split
     # f_min = c / (1 s - tau_loc - D / r_ij(p_max)) <= 5 GHz at the best UAV.
     best_snr = 0.5 * scenario.snr_per_w(state).max(axis=-1)
