@@ -147,6 +147,8 @@ class _Uavs:
         self.head_start_s = np.maximum(p.local_s - p.round_trip_s, 0.0)
         self.both_s = p.local_s + self.send_s
         self.saving_mbit = p.gain_mbit_s * p.local_s - self.extra_mbit
+        self.worth = np.maximum(p.gain_mbit_s, 0.0)
+        self.cheap_whole = served & (self.worth * self.send_s + self.extra_mbit <= 0)
         self.hold_s = p.hold_s - p.upload_s
         self.limit_s = p.limit_s - p.upload_s
 
@@ -155,11 +157,11 @@ class _Uavs:
         with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
             rent = price * self.problem.cycles  # of one u
             free, done_s = self._in_delay_form(rent)
-            whole, whole_s, better = self._whole(rent)
-            free = whole.where(better, free)
-            done_s = np.where(better, whole_s, done_s)
-
-            early = (done_s < self.hold_s) | (self.problem.gain_mbit_s <= 0)
+            if self.cheap_whole.any():
+                whole, whole_s, better = self._whole(rent)
+                free = whole.where(better, free)
+                done_s = np.where(better, whole_s, done_s)
+            early = (done_s < self.hold_s) | (self.worth == 0)
             late = done_s > self.limit_s
             bound = self.served & (early | late)
             if bound.any():
@@ -192,20 +194,18 @@ class _Uavs:
         cpu = self._cpu(self.head_start_s, self.both_s, stake, rent)
         ratio = np.where(cpu > 0, self.head_start_s / (self.both_s + 1.0 / cpu), 0.0)
         saved_mbit = self.saving_mbit - p.capacitance_mbit_s2 * np.square(cpu)
-        price = np.clip(
-            saved_mbit / (self.both_s + 1.0 / cpu), 0.0, np.maximum(p.gain_mbit_s, 0.0)
-        )
+        price = np.clip(saved_mbit / (self.both_s + 1.0 / cpu), 0.0, self.worth)
         return _Answer(cpu, ratio, price, np.full_like(cpu, np.inf)), p.local_s * (1.0 - ratio)
 
     def _whole(self, rent: FloatArray) -> tuple[_Answer, FloatArray, BoolArray]:
         """The whole form, when it is done, and whether it beats a smaller share."""
         p = self.problem
-        k, worth = p.capacitance_mbit_s2, np.maximum(p.gain_mbit_s, 0.0)
-        cpu = positive_root(2.0 * k, rent, np.zeros_like(rent), worth)
+        k = p.capacitance_mbit_s2
+        cpu = positive_root(2.0 * k, rent, np.zeros_like(rent), self.worth)
         whole_s = self.send_s + 1.0 / cpu
-        loss_mbit = worth * whole_s + self.extra_mbit + k * np.square(cpu)
-        answer = _Answer(cpu, np.ones_like(cpu), worth, np.full_like(cpu, np.inf))
-        return answer, whole_s + p.round_trip_s, self.served & (worth > 0) & (loss_mbit <= 0)
+        loss_mbit = self.worth * whole_s + self.extra_mbit + k * np.square(cpu)
+        answer = _Answer(cpu, np.ones_like(cpu), self.worth, np.full_like(cpu, np.inf))
+        return answer, whole_s + p.round_trip_s, self.served & (self.worth > 0) & (loss_mbit <= 0)
 
     def _by_deadline(self, due_s: FloatArray, rent: FloatArray) -> _Answer:
         """The deadline form; x = 0 where the UAV is in time alone and energy asks no more."""

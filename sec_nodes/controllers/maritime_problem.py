@@ -12,7 +12,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import lambertw
 
 from sec_nodes.physics import channel
 from sec_nodes.physics.checks import Floats
@@ -21,6 +20,7 @@ from sec_nodes.scenarios.maritime_state import MaritimeDecision, MaritimeState
 from sec_nodes.slot import BoolArray, FloatArray
 
 _NEWTON_STEPS = 60
+_HALLEY_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -174,12 +174,25 @@ def priced_power_w(problem: SlotProblem, price_mbit_s: FloatArray) -> FloatArray
     weight = problem.energy_weight_mbit_j
     if weight == 0.0:
         return np.full(price_mbit_s.shape, problem.largest_power_w)
-    relative = price_mbit_s * problem.snr_per_w / weight
-    exponent = 1.0 + lambertw((relative - 1.0) / math.e).real
-    # Near its branch point W loses half its digits; there its series has them.
-    q = np.sqrt(2.0 * relative)
-    exponent = np.where(relative < 1e-6, q - q * q / 3.0 + 11.0 / 72.0 * q**3, exponent)
+    exponent = one_plus_lambert(price_mbit_s * problem.snr_per_w / weight)
     return np.minimum(np.expm1(exponent) / problem.snr_per_w, problem.largest_power_w)
+
+
+def one_plus_lambert(relative: FloatArray) -> FloatArray:
+    """y = 1 + W((relative - 1) / e), so that (y - 1) e^y = relative - 1, for relative >= 0.
+
+    Halley's method on the real branch, ten times as fast as scipy's complex one.  Near the branch
+    point at 0, where it cancels, W's series is exact to rounding.
+    """
+    q = np.sqrt(2.0 * np.minimum(relative, 1.0))
+    series = q * (1.0 + q * (-1.0 / 3.0 + q * (11.0 / 72.0 - q * (43.0 / 540.0))))
+    log = np.log1p(np.maximum(relative - 1.0, 0.0) / math.e)
+    y = np.where(relative < 1.0, series, 1.0 + log * (1.0 - np.log1p(log) / (2.0 + log)))
+    with np.errstate(divide='ignore', invalid='ignore'):
+        for _ in range(_HALLEY_STEPS):
+            error = (y - 1.0) - (relative - 1.0) * np.exp(-y)
+            y = y - 2.0 * error * y / (2.0 * y * y - error * (y + 1.0))
+    return np.where(relative < 1e-6, series, y)
 
 
 def least_cpu_hz(problem: SlotProblem, ratio: FloatArray, time_s: FloatArray) -> FloatArray:
