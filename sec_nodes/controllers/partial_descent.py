@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 
 from sec_nodes.controllers.batch import register_batch
@@ -22,6 +20,7 @@ from sec_nodes.controllers.partial_plans import closed_form_plan
 from sec_nodes.physics import randomness
 from sec_nodes.physics.randomness import Stream
 from sec_nodes.scenarios.partial import UNSERVED, Partial, PartialDecision
+from sec_nodes.scenarios.partial_bounds import partial_certificate
 from sec_nodes.scenarios.partial_instance import CutTasks, PartialState, cut_tasks
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
@@ -33,8 +32,8 @@ TRIED = 30
 """Exchanges whose paths are optimised before the search gives up."""
 ITERATIONS = 60
 """Steps of a path's optimisation."""
-WORTHWHILE_J = 0.1
-"""Smallest gain for which the search goes on."""
+WORTHWHILE = 1e-5
+"""Smallest relative gain for which the search goes on."""
 FINAL_STARTS = 4
 FINAL_ITERATIONS = 300
 """Starts and steps for the paths of the association that is flown."""
@@ -59,20 +58,27 @@ class DescentController(PartialController):
     name = 'descent'
 
     def decide(self, state: PartialState) -> PartialDecision:
-        """Plan each copy."""
-        plans: dict[bytes, tuple[FloatArray, IntArray]] = {}
+        """Plan each copy; a task that no UAV can finish in time is not served."""
+        found: dict[bytes, tuple[FloatArray, IntArray]] = {}
         keys = []
         for copy in range(state.n_copies):
             one = state.only(slice(copy, copy + 1))
-            key = b''.join(
-                getattr(one, field.name).tobytes() for field in fields(one) if field.name != 'seed'
-            )
-            if key not in plans:
-                plans[key] = _Search(self.scenario, one, self.seed).plan()
-            keys.append(key)
-        waypoint_m = np.stack([plans[key][0] for key in keys])
-        server = np.stack([plans[key][1] for key in keys])
+            parts = (value for name, value in vars(one).items() if name != 'seed')
+            keys.append(b''.join(part.tobytes() for part in parts))
+            if keys[-1] not in found:
+                found[keys[-1]] = self._plan(one)
+        waypoint_m = np.stack([found[key][0] for key in keys])
+        server = np.stack([found[key][1] for key in keys])
         return closed_form_plan(self.scenario, state, waypoint_m, server)
+
+    def _plan(self, state: PartialState) -> tuple[FloatArray, IntArray]:
+        """Waypoints (U, M + 1, 2) and server (N,) for the only copy of a state."""
+        settings = self.scenario.settings
+        hopeful = partial_certificate(settings, state).least_hz[0] <= settings.uavs.cpu_hz
+        server = np.full(state.n_tasks, UNSERVED)
+        search = _Search(self.scenario, state.with_tasks(hopeful), self.seed)
+        waypoint_m, server[hopeful] = search.plan()
+        return waypoint_m, server
 
 
 class _Search:
@@ -89,14 +95,18 @@ class _Search:
 
     def plan(self) -> tuple[FloatArray, IntArray]:
         """Waypoints (U, M + 1, 2) and server (N,)."""
+        server = self._associate() if self.state.n_tasks else np.zeros(0, dtype=np.int64)
+        final = [self._finish(member) for member in self._groups(server)]
+        return np.stack([descent.path_m for descent in final]), server
+
+    def _associate(self) -> IntArray:
+        """The best association (N,) that is found."""
         server = min(self._guesses(), key=self._merit)
         while True:
             better = self._exchange(server)
             if better is None:
-                break
+                return server
             server = better
-        final = [self._finish(member) for member in self._groups(server)]
-        return np.stack([descent.path_m for descent in final]), server
 
     def _guesses(self) -> list[IntArray]:
         """The best associations (N,) by the guess."""
@@ -118,7 +128,7 @@ class _Search:
         """A better association (N,) than the given one; None if none is found."""
         now = self._merit(server)
         for candidate in self._proposals(server):
-            if self._merit(candidate) < now - WORTHWHILE_J:
+            if self._merit(candidate) < now * (1.0 - WORTHWHILE):
                 return candidate
         return None
 

@@ -14,7 +14,7 @@ from sec_nodes.physics import randomness
 from sec_nodes.physics.randomness import Stream
 from sec_nodes.physics.urban import rate_bit_s
 from sec_nodes.scenarios.partial_settings import PartialSettings
-from sec_nodes.slot import FloatArray, IntArray
+from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
 MEGABIT = 1e6
 GIGAHERTZ = 1e9
@@ -64,6 +64,16 @@ class PartialState:
     def only(self, copies: IntArray | slice) -> PartialState:
         """The state of some copies, (b,) indices or a slice."""
         return PartialState(**{name: value[copies] for name, value in vars(self).items()})
+
+    def with_tasks(self, tasks: IntArray | BoolArray) -> PartialState:
+        """The state of some terminals, (n,) indices or a mask, in their order."""
+        shared = 'seed', 'depot_m'
+        return PartialState(
+            **{
+                name: value if name in shared else value[:, tasks]
+                for name, value in vars(self).items()
+            }
+        )
 
 
 @dataclass(frozen=True)

@@ -89,5 +89,5 @@ def test_the_slope_overhead_is_that_of_moving_away():
 
 
 def test_a_negative_distance_is_refused():
-    with pytest.raises(ValueError, match='distance_m is -1.0'):
+    with pytest.raises(ValueError, match=r'distance_m is -1\.0'):
         urban.rate_bit_s(-1.0, LINK)

@@ -7,9 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 from partial_worlds import small_world
 
 from sec_nodes.physics.urban import rate_bit_s
@@ -117,21 +114,21 @@ def test_free_cuts_can_only_lower_the_bound(default):
         assert lower_bound_j(free, state)[0] <= lower_bound_j(settings, same)[0]
 
 
-@examples(max_examples=40, deadline=None)
-@given(st.integers(0, 10**6), st.floats(0, 500), st.floats(0, 500), st.floats(5, 28))
-def test_no_plan_beats_the_bound(seed, east_m, north_m, step_m):
-    # UAVs circle about some place; each task goes to the one that does it at the least speed
-    settings = read_settings('partial:tight')
+@pytest.mark.parametrize('step_m', [5.0, 14.3, 28.0])
+def test_no_plan_beats_the_bound(step_m):
+    # four UAVs fly to and fro in the quarters; a task goes where it needs the least speed
+    settings = read_settings('partial:tight', {'uavs.count': 4})
     scenario = Partial(settings)
-    state = scenario.reset(np.array([seed]))
+    state = scenario.reset(np.arange(100))
     turn = np.arange(51) * math.pi
     wave_m = np.stack([step_m / 2 * np.cos(turn), np.zeros(51)], axis=-1)
-    centres_m = np.array([[east_m, north_m], [250.0, 250.0], [north_m, east_m]])
-    waypoint_m = (centres_m[:, None] + wave_m)[None]
+    quarters_m = np.array([[125.0, 125.0], [125.0, 375.0], [375.0, 125.0], [375.0, 375.0]])
+    waypoint_m = np.broadcast_to(quarters_m[:, None] + wave_m, (100, 4, 51, 2))
     pairs = scenario.pairs(state, waypoint_m, state.split)
-    server = pairs.cpu_hz.argmin(axis=1)
+    server = np.where(pairs.possible, pairs.cpu_hz, np.inf).argmin(axis=1)
     cpu_hz = np.take_along_axis(pairs.cpu_hz, server[:, None], axis=1)[:, 0]
     plan = PartialDecision(waypoint_m, server, np.minimum(cpu_hz, 1e12), state.split)
     outcome = scenario.evaluate(state, plan)
-    if outcome.met.all():
-        assert outcome.objective_j[0] >= lower_bound_j(settings, state)[0]
+    served = outcome.met.all(axis=1)
+    assert served.sum() > 30
+    assert (outcome.objective_j >= lower_bound_j(settings, state))[served].all()

@@ -1,4 +1,4 @@
-"""The independent validator: it names what is broken and nothing else, and agrees on the numbers."""
+"""The independent validator names what is broken and nothing else, and has the same numbers."""
 
 from __future__ import annotations
 
