@@ -15,7 +15,7 @@ from sec_nodes.fleet.settings import check_run_name
 from sec_nodes.simulation import systems
 from sec_nodes.simulation.results import write_results
 from sec_nodes.simulation.run import Trace, check_slots, episode_seeds, simulate
-from sec_nodes.simulation.statistics import certificate, compare, extra_figures
+from sec_nodes.simulation.statistics import certificate, compare, extra_figures, uneven
 from sec_nodes.simulation.tables import comparison_tables, notes
 
 ALL = 'all'
@@ -72,7 +72,9 @@ def carry_out(order: Order, console: Console) -> Path:
     proof = certificate(next(trace for trace in traces if trace.controller == subject))
     extra = extra_figures(traces)
     console.print(*comparison_tables(rows, order.scenario, extra, reference))
-    for line in notes(order.episodes, slots, subject, proof, paired=reference is not None):
+    for line in notes(
+        order.episodes, slots, subject, proof, paired=reference is not None, uneven=uneven(rows)
+    ):
         console.print(Text(line))
     description = {
         'scenario': order.scenario,
@@ -92,7 +94,7 @@ def _names(order: Order, scenario: systems.AnyScenario) -> tuple[list[str], str 
     """Controllers to play, and the reference if there is anything to compare."""
     if order.compare is None:
         return [order.controller or scenario.reference], None
-    known = systems.controllers_of(scenario)
+    known = systems.controllers_of(scenario, in_all=order.compare == ALL)
     asked = known if order.compare == ALL else order.compare.split(',')
     names = list(dict.fromkeys(name.strip() for name in asked if name.strip()))
     if not names:

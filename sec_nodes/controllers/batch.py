@@ -48,6 +48,8 @@ class BatchController(ABC, Generic[ScenarioT, StateT, DecisionT]):
 
     name: str
     scenario_name: ClassVar[str]
+    for_small_cases: ClassVar[bool] = False
+    """Whether it takes too long to be among `--compare all`."""
 
     def __init__(self, scenario: ScenarioT, seed: int = 0) -> None:
         self.scenario = scenario
@@ -82,11 +84,20 @@ def register_batch(controller: ControllerT) -> ControllerT:
     return controller
 
 
-def batch_controller_names(scenario_name: str) -> list[str]:
-    """Names of the controllers of a scenario."""
+def batch_controller_names(scenario_name: str, in_all: bool = False) -> list[str]:
+    """Names of the controllers of a scenario.
+
+    Args:
+        scenario_name: as in config/scenarios.
+        in_all: leave out those that are for small cases only.
+    """
     for module in BUILT_IN.get(scenario_name, ()):
         import_module(module)
-    return sorted(name for scenario, name in _registry if scenario == scenario_name)
+    return sorted(
+        name
+        for (scenario, name), kind in _registry.items()
+        if scenario == scenario_name and not (in_all and kind.for_small_cases)
+    )
 
 
 def create_batch(

@@ -37,6 +37,7 @@ class Exhaustive(BatchController[Mllm, MllmState, MllmDecision]):
 
     name = 'exhaustive'
     scenario_name = 'mllm'
+    for_small_cases = True
 
     def __init__(self, scenario: Mllm, seed: int = 0) -> None:
         super().__init__(scenario, seed)

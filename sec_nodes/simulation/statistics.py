@@ -105,6 +105,12 @@ def certificate(trace: Trace) -> Certificate | None:
     return Certificate(float(gap.mean()), float(gap.max()), int(gap.size))
 
 
+def uneven(rows: Sequence[Row]) -> bool:
+    """Whether the completed shares differ by more than a hundredth."""
+    shares = [row.figures['completion'].mean for row in rows]
+    return max(shares) - min(shares) > 0.01
+
+
 def extra_figures(traces: Sequence[Trace]) -> list[str]:
     """Names of the figures that the scenario adds."""
     return [name for name in traces[0].figures if name not in FIGURES]

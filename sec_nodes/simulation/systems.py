@@ -105,11 +105,16 @@ def system(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> Any
     return scenario
 
 
-def controllers_of(scenario: AnyScenario) -> list[str]:
-    """Names of the controllers that know a scenario."""
+def controllers_of(scenario: AnyScenario, in_all: bool = False) -> list[str]:
+    """Names of the controllers that know a scenario.
+
+    Args:
+        scenario: what they control.
+        in_all: leave out those that are for small cases only.
+    """
     if isinstance(scenario, SurveySystem):
         return base.controller_names()
-    return batch_controller_names(scenario.name)
+    return batch_controller_names(scenario.name, in_all)
 
 
 def controller(name: str, scenario: AnyScenario, seed: int) -> AnyController:

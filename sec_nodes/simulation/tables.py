@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -34,22 +35,26 @@ def comparison_tables(
     first = _table(['controller', *MAIN.values()], title)
     if reference is not None:
         first.add_column(Text(f'above {reference} [%]'), justify='right', no_wrap=False)
-    second = _table(
-        ['controller', 'violations', *(_heading(name) for name in extra), 'decides in [ms]'], ''
-    )
     for row in rows:
         cells = [cell(row.figures[name], 100 if name == 'completion' else 1) for name in MAIN]
         if reference is not None:
             is_base = row.controller == reference or row.gap is None
             cells.append('-' if is_base or row.gap is None else cell(row.gap))
         first.add_row(Text(row.controller), *cells)
-        rest = [cell(row.figures[name]) for name in ('violations', *extra)]
-        second.add_row(Text(row.controller), *rest, f'{1e3 * row.decide_s:.3g}')
+    second = _table(['', *(row.controller for row in rows)], '')
+    for name in ('violations', *extra):
+        second.add_row(Text(heading(name)), *(cell(row.figures[name]) for row in rows))
+    second.add_row('decides in [ms]', *(f'{1e3 * row.decide_s:.3g}' for row in rows))
     return [first, second]
 
 
 def notes(
-    episodes: int, slots: int, subject: str, certificate: Certificate | None, paired: bool
+    episodes: int,
+    slots: int,
+    subject: str,
+    certificate: Certificate | None,
+    paired: bool,
+    uneven: bool,
 ) -> list[str]:
     """What a reader must know to read the table.
 
@@ -59,6 +64,7 @@ def notes(
         subject: controller that the certificate is about.
         certificate: how far it is from the best conceivable, where known.
         paired: whether several controllers were compared.
+        uneven: whether some of them complete more tasks than others.
     """
     lines = [
         f'Means per slot over {episodes} episodes of {slots} slots'
@@ -66,6 +72,8 @@ def notes(
     ]
     if paired:
         lines.append('All controllers saw the same random numbers; differences are paired.')
+    if uneven:
+        lines.append('They do not complete the same share of tasks: read costs beside it.')
     if certificate is not None:
         lines.append(
             f'{subject} costs {certificate.mean:.3g} % more than a certified lower bound on '
@@ -80,7 +88,7 @@ def cell(estimate: Estimate, scale: float = 1) -> str:
     if not math.isfinite(mean):
         return '-'
     if not math.isfinite(half_width) or half_width < 1e-12 * abs(mean) or half_width == 0:
-        return f'{mean:.4g}'
+        return f'{mean:.5g}'
     exponent = math.floor(math.log10(half_width))
     leading_one = half_width < 1.95 * 10.0**exponent  # two digits only where one is coarse
     decimals = max(0, leading_one - exponent)
@@ -91,12 +99,13 @@ def cell(estimate: Estimate, scale: float = 1) -> str:
 
 def _table(columns: Sequence[str], title: str) -> Table:
     table = Table(title=title, title_justify='left', title_style='bold', box=box.SIMPLE)
-    for place, heading in enumerate(columns):
-        table.add_column(Text(heading), justify='right' if place else 'left', no_wrap=not place)
+    for place, name in enumerate(columns):
+        side: Any = 'right' if place else 'left'
+        table.add_column(Text(name), justify=side, no_wrap=not place, overflow='fold')
     return table
 
 
-def _heading(name: str) -> str:
+def heading(name: str) -> str:
     """`storage_mbit` as `storage [Mbit]`."""
     words, _, unit = name.rpartition('_')
     if words and unit in UNITS:
