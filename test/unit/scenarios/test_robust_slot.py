@@ -453,7 +453,7 @@ def test_single_precision_agrees(mode):
         value = getattr(two, field.name)
         assert value.dtype != np.float64, field.name
     np.testing.assert_array_equal(two.completed, one.completed)
-    np.testing.assert_allclose(two.e_tot_j, one.e_tot_j, rtol=2e-3)
+    np.testing.assert_allclose(two.e_tot_j, one.e_tot_j, rtol=1e-4)
     following, _ = narrow.step(small, decision)
     assert all(getattr(following, field.name).dtype != np.float64 for field in fields(following))
 
