@@ -41,10 +41,11 @@ def comparison_tables(
             is_base = row.controller == reference or row.gap is None
             cells.append('-' if is_base or row.gap is None else cell(row.gap))
         first.add_row(Text(row.controller), *cells)
-    second = _table(['', *(row.controller for row in rows)], '')
+    # many columns: names broken at their underscores, means without intervals
+    second = _table(['', *(row.controller.replace('_', '\n') for row in rows)], '')
     for name in ('violations', *extra):
-        second.add_row(Text(heading(name)), *(cell(row.figures[name]) for row in rows))
-    second.add_row('decides in [ms]', *(f'{1e3 * row.decide_s:.3g}' for row in rows))
+        second.add_row(Text(heading(name)), *(_short(row.figures[name].mean) for row in rows))
+    second.add_row('decides in [ms]', *(_short(1e3 * row.decide_s) for row in rows))
     return [first, second]
 
 
@@ -95,6 +96,12 @@ def cell(estimate: Estimate, scale: float = 1) -> str:
     if decimals > 8:
         return f'{mean:.6g}±{half_width:.1g}'
     return f'{mean:.{decimals}f}±{half_width:.{decimals}f}'
+
+
+def _short(value: float) -> str:
+    if not math.isfinite(value):
+        return '-'
+    return f'{value:.0f}' if 100 <= abs(value) < 1e7 else f'{value:.3g}'
 
 
 def _table(columns: Sequence[str], title: str) -> Table:
