@@ -9,7 +9,7 @@ of Meng and Li, (27), is smallest subject to (28i), (28j) and (28k). Frequencies
 those of the rule `joint`; under another rule of allocation the decision is a good one, no optimum.
 
 Where the UAVs go is no part of the slot's optimum: they brake and hover. Nor are failures, which
-nobody can foresee.
+nobody can foresee: see `robust_targets` for where tasks move then.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from __future__ import annotations
 import numpy as np
 
 from sec_nodes.controllers.batch import BatchController, register_batch
-from sec_nodes.controllers.robust_solution import solve
+from sec_nodes.controllers.robust_choices import choices
+from sec_nodes.controllers.robust_solution import Solution, solve
+from sec_nodes.controllers.robust_targets import preferences
 from sec_nodes.physics import energy
 from sec_nodes.physics.checks import FloatArray
 from sec_nodes.scenarios.robust import Robust
@@ -32,15 +34,26 @@ class RobustOptimum(BatchController[Robust, RobustState, RobustDecision]):
     name = 'optimum'
     scenario_name = 'robust'
 
+    def __init__(self, scenario: Robust, seed: int = 0) -> None:
+        super().__init__(scenario, seed)
+        self._solved: tuple[RobustState, Solution] | None = None
+
     def decide(self, state: RobustState) -> RobustDecision:
         """Answer one slot of every copy."""
-        solution = solve(self.scenario, state)
+        solution = self._solution(state)
+        server = _dropped_where_rejected(self.scenario, state, solution)
         return RobustDecision(
             split=solution.split,
-            server=solution.server,
-            preference=np.zeros_like(state.fading),
+            server=server,
+            preference=preferences(self.scenario, state, solution.split, solution.server),
             acceleration_m_s2=-state.uav_velocity_m_s / self.scenario.settings.slot_s,
         )
+
+    def _solution(self, state: RobustState) -> Solution:
+        """The optimum; remembered, since a decision and its bound ask for the same."""
+        if self._solved is None or self._solved[0] is not state:
+            self._solved = state, solve(self.scenario, state)
+        return self._solved[1]
 
     def bound(self, state: RobustState) -> FloatArray:
         """(B,) e_tot that nobody can beat who completes as many tasks as possible [J].
@@ -54,7 +67,7 @@ class RobustOptimum(BatchController[Robust, RobustState, RobustDecision]):
         flight_j = settings.slot_s * energy.propulsion_power_w(speed_m_s, wing)
         survives = state.alive & (state.slot[:, None] < state.failure_slot)
         flight_j = np.where(survives, flight_j, 0.0).sum(axis=1)
-        return solve(self.scenario, state).bound_j + settings.objective.flight_weight * flight_j
+        return self._solution(state).bound_j + settings.objective.flight_weight * flight_j
 
 
 def best_association(scenario: Robust, state: RobustState, split: IntArray) -> IntArray:
@@ -64,3 +77,25 @@ def best_association(scenario: Robust, state: RobustState, split: IntArray) -> I
     under the rule `joint`.
     """
     return solve(scenario, state, split).server
+
+
+def _dropped_where_rejected(scenario: Robust, state: RobustState, solution: Solution) -> IntArray:
+    """(B, I) servers, also for dropped tasks: a UAV that will reject them and serve all others.
+
+    (1) wants a UAV for every task. Where each UAV would rather drop another task, there is none.
+    """
+    options = choices(scenario, state)
+    split = solution.split[..., None, None] - 1
+    least_hz = np.take_along_axis(options.jobs.least_hz, split, axis=-1)[..., 0]
+    least_hz = np.where(state.alive[:, None], least_hz, -np.inf)
+    if scenario.settings.users.association == 'nearest':
+        near = scenario.nearest(state)[..., None] == np.arange(state.alive.shape[1])
+        least_hz = np.where(near, least_hz, -np.inf)
+    served_hz = np.where(
+        solution.server[..., None] == np.arange(state.alive.shape[1]), least_hz, 0.0
+    )
+    comes_last = least_hz > served_hz.max(axis=1, keepdims=True)
+    too_much = served_hz.sum(axis=1, keepdims=True) + least_hz > options.capacity_hz * (1.0 + 1e-9)
+    rejects = comes_last & too_much
+    place = ~solution.completed & rejects.any(axis=-1)
+    return np.where(place, np.argmax(rejects, axis=-1), solution.server)

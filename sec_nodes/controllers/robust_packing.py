@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sec_nodes.controllers.robust_options import Options
+from sec_nodes.controllers.robust_prices import ALONE, priced
 from sec_nodes.controllers.robust_sets import ServedSets
 from sec_nodes.controllers.robust_subsets import best_shares, memberships, through
 from sec_nodes.physics.checks import FloatArray
@@ -23,9 +24,14 @@ TOLERANCE = 1e-9
 
 FREE = -2
 """UAV number of a user whose UAV is to be found."""
-ALONE = -1
-"""UAV number of a user whom no UAV serves."""
 
+MOST_FREE = 12
+"""Users that are shared exactly."""
+
+_FREE_AT_ONCE = 9
+"""Users shared exactly around the others where there are more than that."""
+_TURNS = 12
+"""Choices of them."""
 _GUESSED_AT_ONCE = 96
 """Sets for which some cost is looked for at first."""
 _SOLVED_AT_ONCE = 48
@@ -45,16 +51,35 @@ class Packed(NamedTuple):
 
 
 def share(fleet: Sequence[Options], alone_j: FloatArray) -> Packed:
-    """Serve users at least cost.
+    """Serve users at least cost; exactly for up to `MOST_FREE` users whom UAVs can serve.
+
+    For more, the users of whom prices tell least are shared exactly around the others, again and
+    again for other choices of them; the bound is the dual then.
 
     Args:
         fleet: what each UAV can do.
         alone_j: (I,) cost of a user whom no UAV serves.
     """
-    able = np.zeros(len(alone_j), dtype=bool)
-    for options in fleet:
-        able[options.user] = True
-    return pack(fleet, alone_j, np.where(able, FREE, ALONE))
+    able = np.unique(np.concatenate([options.user for options in fleet]))
+    settled = np.full(len(alone_j), ALONE)
+    if len(able) <= MOST_FREE:
+        settled[able] = FREE
+        return pack(fleet, alone_j, settled)
+    server, clarity_j, bound_j = priced(fleet, alone_j)
+    best: Packed | None = None
+    random = np.random.default_rng(0)
+    doubtful = able[np.argsort(clarity_j[able], kind='stable')]
+    for turn in range(_TURNS):
+        free = doubtful[:_FREE_AT_ONCE] if turn == 0 else random.choice(able, _FREE_AT_ONCE, False)
+        settled = server.copy()
+        settled[free] = FREE
+        packed = pack(fleet, alone_j, settled)
+        if best is None or packed.cost_j < best.cost_j:
+            best, server = packed, packed.server
+        if best.cost_j - bound_j <= TOLERANCE * abs(bound_j):
+            break
+    assert best is not None
+    return best._replace(bound_j=min(bound_j, best.cost_j))
 
 
 def pack(fleet: Sequence[Options], alone_j: FloatArray, settled: IntArray) -> Packed:
