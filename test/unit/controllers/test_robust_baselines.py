@@ -8,9 +8,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+from robust_hindsight import best_targets
 
 from sec_nodes.controllers.batch import batch_controller_names, create_batch
-from sec_nodes.controllers.robust_targets import best_targets
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.scenarios.robust import Robust
 from sec_nodes.scenarios.robust_state import CONSTRAINTS, LOCAL, NEVER, RobustState
