@@ -45,7 +45,7 @@ def comparison_tables(
     second = _table(['', *(row.controller.replace('_', '\n') for row in rows)], '')
     for name in ('violations', *extra):
         second.add_row(Text(heading(name)), *(_short(row.figures[name].mean) for row in rows))
-    second.add_row('decides in [ms]', *(_short(1e3 * row.decide_s) for row in rows))
+    second.add_row(Text('decides in [ms]'), *(_short(1e3 * row.decide_s) for row in rows))
     return [first, second]
 
 
@@ -105,7 +105,9 @@ def _short(value: float) -> str:
 
 
 def _table(columns: Sequence[str], title: str) -> Table:
-    table = Table(title=title, title_justify='left', title_style='bold', box=box.SIMPLE)
+    table = Table(
+        title=title, title_justify='left', title_style='bold', box=box.SIMPLE, pad_edge=False
+    )
     for place, name in enumerate(columns):
         side: Any = 'right' if place else 'left'
         table.add_column(Text(name), justify=side, no_wrap=not place, overflow='fold')

@@ -158,7 +158,7 @@ def test_an_episode_has_no_more_slots_than_its_horizon():
         (float('nan'), 1.0, '-'),
         (2.0, 0.0, '2'),
         (0.0, 0.0, '0'),
-        (9587.39, 3e-12, '9587'),
+        (9587.39, 3e-12, '9587.4'),
     ],
 )
 def test_cells_show_the_digits_that_are_known(mean, half_width, text):
