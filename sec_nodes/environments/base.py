@@ -23,7 +23,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from sec_nodes.config import suggest
-from sec_nodes.physics.randomness import Stream, words
+from sec_nodes.physics.randomness import Stream, word_source, words
 from sec_nodes.scenarios.base import Scenario
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
@@ -42,8 +42,8 @@ def episode_seed(seed: IntArray, episode: int) -> IntArray:
     """Seeds (B,) of an episode of copies with seeds (B,); episode 0 is the seeds themselves."""
     if episode == 0:
         return seed
-    drawn = words(seed, Stream.PLACEMENT, 0, episode, np.zeros(1, dtype=np.int64))[:, 0]
-    return (drawn >> _SEED_BITS).astype(np.int64)
+    drawn = words(word_source(seed, Stream.PLACEMENT, 0), episode, np.zeros(1, dtype=np.int64))
+    return (drawn[:, 0] >> _SEED_BITS).astype(np.int64)
 
 
 class ScenarioVectorEnv(VectorEnv[Any, Any, Any], Generic[StateT, DecisionT, OutcomeT]):

@@ -113,18 +113,24 @@ def gamma(
     return np.asarray(special.gammaincinv(np.asarray(shape, dtype=float)[..., None], level))
 
 
-def words(
-    seed: ArrayLike, stream: int, entity: ArrayLike, slot: ArrayLike, numbers: IntArray
-) -> U64:
+def word_source(seed: ArrayLike, stream: int, entity: ArrayLike) -> U64:
+    """Return what `words` needs to know, (..., 1), to draw for an entity in any slot.
+
+    Arguments and errors as `uniform`.
+    """
+    return _source(seed, stream, _Kind.WORD, entity)
+
+
+def words(source: U64, slot: ArrayLike, numbers: IntArray) -> U64:
     """Draw words of 64 random bits, (..., n), for callers that share a word out themselves.
 
-    Hashing is most of the cost of a cheap draw, and few numbers need 52 bits.  `numbers` (n,) are
-    the numbers of the draws that are wanted, counted from 0: each can be had without those before
-    it.  Other arguments and errors as `uniform`.
+    Hashing is most of the cost of a cheap draw, and few numbers need 52 bits.  `source` is from
+    `word_source`.  `numbers` (n,) are the numbers of the draws that are wanted, counted from 0:
+    each can be had without those before it.  Raises ValueError for a negative slot or number.
     """
     if numbers.size and numbers.min() < 0:
         raise ValueError(f'numbers holds {numbers.min()}, but draws are counted from 0.')
-    return _words(seed, stream, _Kind.WORD, entity, slot, numbers.astype(np.uint64))
+    return _sequence(source, slot, numbers.astype(np.uint64))
 
 
 def halves(word: U64) -> tuple[U32, U32]:
@@ -176,36 +182,36 @@ def _bits(
     """Return 64 random bits for each draw, (..., draws)."""
     if draws < 0:
         raise ValueError(f'draws is {draws}, but must be >= 0. Say how many numbers to draw.')
-    return _words(seed, stream, kind, entity, slot, np.arange(draws, dtype=np.uint64))
+    source = _source(seed, stream, kind, entity)
+    return _sequence(source, slot, np.arange(draws, dtype=np.uint64))
 
 
-def _words(
-    seed: ArrayLike, stream: int, kind: _Kind, entity: ArrayLike, slot: ArrayLike, numbers: U64
-) -> U64:
-    """Return 64 random bits for the draws of the given numbers (n,), (..., n)."""
-    # The last axis is that of the draws. It also keeps everything an array: numpy warns of the
-    # overflow of scalars, and arithmetic modulo 2^64 is the point.
-    state = _address('seed', seed)[..., None]
-    for word in (
-        np.array([stream], dtype=np.uint64),
-        np.array([kind], dtype=np.uint64),
-        _address('entity', entity)[..., None],
-        _address('slot', slot)[..., None],
-    ):
-        state = _absorb(state, word)
-    steps = (numbers + np.uint64(1)) * _GOLDEN
-    return _mix(state + steps)
+def _source(seed: ArrayLike, stream: int, kind: _Kind, entity: ArrayLike) -> U64:
+    """Return the state (..., 1) that all draws of an entity start from.
+
+    The last axis is that of the draws. It also keeps everything an array: numpy warns of the
+    overflow of scalars, and arithmetic modulo 2^64 is the point.
+    """
+    state = _absorb(_address('seed', seed), np.array([stream], dtype=np.uint64))
+    state = _absorb(state, np.array([kind], dtype=np.uint64))
+    return _absorb(state, _address('entity', entity))
+
+
+def _sequence(source: U64, slot: ArrayLike, numbers: U64) -> U64:
+    """Return the words (..., n) of the given numbers (n,) of the slot's splitmix64 sequence."""
+    state = _absorb(source, _address('slot', slot))
+    return _mix(state + (numbers + np.uint64(1)) * _GOLDEN)
 
 
 def _address(name: str, value: ArrayLike) -> U64:
-    """Return a seed, entity or slot number as uint64."""
+    """Return a seed, entity or slot number as uint64, with an axis for draws behind it."""
     array = np.asarray(value)
     if array.dtype.kind not in 'iu':
         raise ValueError(
             f'{name} has type {array.dtype}, but must be an integer. Pass indices, not times.'
         )
     require_nonnegative(name, array, 'Entities and slots are counted from 0.')
-    return array.astype(np.uint64)
+    return array.astype(np.uint64)[..., None]
 
 
 def _absorb(state: U64, word: U64) -> U64:

@@ -66,14 +66,14 @@ class Mllm(Scenario[MllmState, MllmDecision, MllmOutcome]):
         Raises:
             ValueError: seeds of another shape, type or sign.
         """
-        seeds = np.asarray(seed)
+        seeds = np.array(seed)
         if seeds.ndim != 1:
             raise ValueError(f'seed has shape {seeds.shape}; give one seed a copy, shape (B,)')
         slot = np.zeros(len(seeds), dtype=np.int64)
         start_m = np.array(self.settings.uavs.start_m, dtype=self.dtype)
         in_track_rad = self.chain.start(self._world.phase(seeds))
         return MllmState(
-            seed=seeds,
+            seed=frozen(seeds),
             slot=slot,
             device_m=frozen(self._world.places_m(seeds)),
             in_track_rad=frozen(in_track_rad),

@@ -89,6 +89,7 @@ class Links:
         self.offset2_m2 = Kept(_offset2_m2)
         """Squares (B, K, M) of the horizontal distances r [m^2] of devices (B, K, 2) and UAVs
         (B, M, 2)."""
+        self._uav_path = Kept(self._find_uav_path)
 
     def gains(self, state: MllmState, uav_m: FloatArray, slant_m: FloatArray) -> FloatArray:
         """Power gains (B, K, S) to the servers themselves, eq. (6) as a power gain.
@@ -98,16 +99,17 @@ class Links:
             uav_m: (B, M, 2) where the UAVs are while devices transmit.
             slant_m: (B, N) distances of the satellites, all above the horizon or not.
         """
-        distance2_m2 = self.offset2_m2(state.device_m, uav_m) + self._height2_m2
-        path = np.empty((len(slant_m), self._n_servers), dtype=distance2_m2.dtype)
-        path[:, self._n_uavs :] = self._satellite_gain_m2 / (slant_m * slant_m)
-        gain = for_each_device(path, state.size_bit.shape[1])
-        gain[..., self._n_uavs :] *= state.fading_satellite
-        uav_gain = distance2_m2**self._half_exponent
-        uav_gain *= self._reference_gain
-        uav_gain *= state.fading_uav
-        gain[..., : self._n_uavs] = uav_gain
-        return gain
+        satellite_path = self._satellite_gain_m2 / (slant_m * slant_m)
+        spread = for_each_device(satellite_path, state.size_bit.shape[1])
+        uav_path = self._uav_path(state.device_m, uav_m)
+        return np.concatenate(
+            [uav_path * state.fading_uav, spread * state.fading_satellite], axis=-1
+        )
+
+    def _find_uav_path(self, device_m: FloatArray, uav_m: FloatArray) -> FloatArray:
+        """Path gains (B, K, M) of devices (B, K, 2) and UAVs (B, M, 2), eq. (6) without fading."""
+        distance2_m2 = self.offset2_m2(device_m, uav_m) + self._height2_m2
+        return frozen(distance2_m2**self._half_exponent * self._reference_gain)
 
     def upload(
         self, gain: FloatArray, power_w: FloatArray, receiver: IntArray, sends: BoolArray
@@ -174,16 +176,15 @@ class Links:
         """
         heard = self._others(receiver, sends)
         if self._interference == 'same_server':
-            return np.matmul(heard.astype(gain.dtype), signal_w[..., None])[..., 0]
+            return np.einsum('bkj,bj->bk', heard.astype(gain.dtype), signal_w)
         # Gain from each device to the receiver of each: axes of device, disturber.
         cross = np.take_along_axis(gain.transpose(0, 2, 1), receiver[..., None], axis=1)
         return np.einsum('bkj,bkj,bj->bk', cross, heard.astype(gain.dtype), power_w)
 
 
 def _offset2_m2(device_m: FloatArray, uav_m: FloatArray) -> FloatArray:
-    east = device_m[:, :, None, 0] - uav_m[:, None, :, 0]
-    north = device_m[:, :, None, 1] - uav_m[:, None, :, 1]
-    east *= east
-    north *= north
-    east += north
-    return frozen(east)
+    (copies, devices, _), uavs = device_m.shape, uav_m.shape[1]
+    # Pairs are laid out before the subtraction: broadcasting over short axes is slow.
+    way_m = np.repeat(device_m, uavs, axis=1) - np.tile(uav_m, (1, devices, 1))
+    way_m *= way_m
+    return frozen((way_m[..., 0] + way_m[..., 1]).reshape(copies, devices, uavs))

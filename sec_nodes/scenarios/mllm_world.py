@@ -5,10 +5,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from sec_nodes.physics.fading import ShadowedRician, rician_power
-from sec_nodes.physics.randomness import Stream, choice, fraction, halves, poisson, uniform, words
+from sec_nodes.physics.randomness import (
+    Stream,
+    choice,
+    fraction,
+    halves,
+    poisson,
+    uniform,
+    word_source,
+    words,
+)
+from sec_nodes.scenarios.kept import Kept
 from sec_nodes.scenarios.mllm_settings import MllmSettings
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
@@ -47,6 +57,7 @@ class World:
         self._numbers = _draw_numbers(
             settings.devices.count, _TASK_WORDS, settings.uavs.count, settings.satellites.count
         )
+        self._source = Kept(_task_source)
         self._shadowing = ShadowedRician(*settings.radio.shadowing, dtype=dtype)
 
     def places_m(self, seed: IntArray) -> FloatArray:
@@ -64,7 +75,7 @@ class World:
         settings = self._settings
         tasks, devices = settings.tasks, settings.devices.count
         m, n = settings.uavs.count, settings.satellites.count
-        drawn = words(seed, Stream.TASK, 0, slot, self._numbers)
+        drawn = words(self._source(seed), slot, self._numbers)
         split = devices * _TASK_WORDS, devices * (_TASK_WORDS + m)
         size, length = halves(drawn[:, :devices])
         deadline, accuracy = halves(drawn[:, devices : split[0]])
@@ -87,7 +98,7 @@ class World:
             fading_satellite=fading_satellite.reshape(len(seed), devices, n),
         )
 
-    def _between(self, limits: tuple[float, float], half: np.ndarray) -> FloatArray:
+    def _between(self, limits: tuple[float, float], half: NDArray[np.uint32]) -> FloatArray:
         low, high = limits
         value = fraction(half, self._dtype)
         value *= high - low
@@ -101,9 +112,13 @@ class World:
             return np.ones((len(seed), devices), dtype=np.bool_)
         asking = poisson(seed, Stream.ARRIVAL, _POPULATION, slot, 1, mean)
         asking = np.clip(asking, 1, devices)
-        ticket = words(seed, Stream.ARRIVAL, 0, slot, np.arange(devices))
+        ticket = words(word_source(seed, Stream.ARRIVAL, 0), slot, np.arange(devices))
         rank = ticket.argsort(axis=-1).argsort(axis=-1)
         return rank < asking
+
+
+def _task_source(seed: IntArray) -> NDArray[np.uint64]:
+    return word_source(seed, Stream.TASK, 0)
 
 
 def _draw_numbers(devices: int, tasks: int, uavs: int, satellites: int) -> IntArray:

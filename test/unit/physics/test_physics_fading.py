@@ -10,7 +10,7 @@ N = 40_000
 
 
 def bits(stream):
-    return randomness.words(11, stream, 0, 0, np.arange(N))
+    return randomness.words(randomness.word_source(11, stream, 0), 0, np.arange(N))
 
 
 def levels(stream):
@@ -122,13 +122,15 @@ def test_choice_is_even_and_reaches_both_ends():
 
 
 def test_words_can_be_had_by_number():
-    some = randomness.words(3, 1, 0, [4, 5], np.array([7, 2]))
-    every = randomness.words(3, 1, 0, [4, 5], np.arange(8))
+    source = randomness.word_source(3, 1, 0)
+    some = randomness.words(source, [4, 5], np.array([7, 2]))
+    every = randomness.words(source, [4, 5], np.arange(8))
+    assert every.shape == (2, 8)
     np.testing.assert_array_equal(some, every[:, [7, 2]])
     # A kind of its own: words are not the bits behind uniform numbers.
     assert not np.any(randomness._open_interval(every) == randomness.uniform(3, 1, 0, [4, 5], 8))
     with pytest.raises(ValueError, match='numbers'):
-        randomness.words(3, 1, 0, 4, np.array([-1]))
+        randomness.words(source, 4, np.array([-1]))
 
 
 def test_gamma_table_and_exact_inverse_agree_in_the_tails():

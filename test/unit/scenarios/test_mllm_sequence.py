@@ -1,5 +1,6 @@
 """How mllm goes on: what is drawn, queues and moves of `extended`, what decisions are refused."""
 
+import pickle
 from dataclasses import fields, replace
 
 import numpy as np
@@ -309,3 +310,11 @@ def test_an_episode_has_100_slots_and_states_are_small_batches():
     one = copy_of(state, slice(1, 2))
     decision = MllmDecision(np.full((1, 10), 3), np.full((1, 10), 0.5), one.uav_m)
     assert scenario.evaluate(one, decision).cost.shape == (1,)
+
+
+def test_scenarios_travel_between_processes():
+    scenario = build()
+    state = scenario.reset(np.arange(2))
+    scenario.evaluate(state, decide(state, 0))
+    twin = pickle.loads(pickle.dumps(scenario))
+    np.testing.assert_array_equal(twin.reset(np.arange(2)).size_bit, state.size_bit)
