@@ -89,7 +89,8 @@ def _moves(scenario: Robust, state: RobustState, split: IntArray, server: IntArr
         cost_j = energy * np.square(needed_hz) * cycles[..., None] + moving_w * moving_s
     mine = served[..., None] == uavs
     used_hz = np.where(mine, allocation.frequency_hz[..., None], 0.0).sum(axis=1)
-    return Moves(needed_hz, cost_j, settings.uavs.frequency_hz - used_hz, served)
+    free_hz = np.maximum(settings.uavs.frequency_hz - used_hz, 0.0)
+    return Moves(needed_hz, cost_j, free_hz, served)
 
 
 def _crowded(moves: Moves, cost_j: FloatArray) -> BoolArray:
