@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from sec_nodes.controllers.mllm_placement import Circles, bits, towards
-from sec_nodes.controllers.mllm_power import QUICK, PowerRules, Radio, Uplinks, best_powers
+from sec_nodes.controllers.mllm_power import (
+    PRECISE,
+    QUICK,
+    PowerRules,
+    Radio,
+    Stages,
+    Uplinks,
+    best_powers,
+)
 from sec_nodes.controllers.mllm_tables import Tables, power_rules, tables
 from sec_nodes.scenarios.mllm import Mllm
 from sec_nodes.scenarios.mllm_types import MllmState
@@ -23,7 +32,7 @@ _SIZES = (1, 2, 3, 4, 6, 9, 14, 22, 64)
 
 
 class Solved(NamedTuple):
-    """Groups at their best."""
+    """G groups at their best."""
 
     cost: FloatArray
     """(G,) cost with penalties, summed over the devices."""
@@ -51,6 +60,38 @@ class ByReceiver:
     costs less than the sum of these."""
 
 
+class Layout(NamedTuple):
+    """G groups with their devices in the first of n places."""
+
+    copy: IntArray
+    """(G,) copy that each group belongs to."""
+    receiver: IntArray
+    """(G,) its receiver."""
+    member: BoolArray
+    """(G, K) its devices."""
+    place: IntArray
+    """(G, n) the same as numbers, then others."""
+    present: BoolArray
+    """(G, n) which of these are members."""
+
+    @classmethod
+    def of(cls, copy: IntArray, receiver: IntArray, member: BoolArray, largest: int) -> Layout:
+        """Lay out groups; n is the lesser of `largest` and K."""
+        place = np.argsort(~member, axis=1, kind='stable')[:, :largest]
+        return cls(copy, receiver, member, place, np.take_along_axis(member, place, axis=1))
+
+    @property
+    def at(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Index (G, n) into tables (B, K, S)."""
+        return self.copy[:, None], self.place, self.receiver[:, None]
+
+    def by_device(self, values: FloatArray) -> FloatArray:
+        """Values (G, n) of the members, by device (G, K); 0 for others."""
+        table = np.zeros(self.member.shape)
+        np.put_along_axis(table, self.place, np.where(self.present, values, 0), axis=1)
+        return table
+
+
 class Groups:
     """Solves groups of one slot in B copies.
 
@@ -64,14 +105,17 @@ class Groups:
         self.settings, self.rules = settings, power_rules(settings)
         self.device_m, self.active = state.device_m, state.active
         self.n_uavs, self.n_servers = settings.uavs.count, settings.n_servers
-        self.circles = Circles.around(state.device_m, settings.uavs.coverage_m)
-        self.offers = by_receiver(tables(scenario, state), self.rules, scenario)
-        self._height2_m2 = np.square(np.array(settings.uavs.altitude_m))
         self.bits = bits(state.device_m.shape[1])
+        self.offers = self._offers(scenario, state)
+        self._height2_m2 = np.square(np.array(settings.uavs.altitude_m))
+
+    @cached_property
+    def circles(self) -> Circles:
+        """Circles around devices that fit into a UAV's coverage."""
+        return Circles.around(self.device_m, self.settings.uavs.coverage_m)
 
     def solve(self, copy: IntArray, receiver: IntArray, member: BoolArray) -> Solved:
-        """Least costs of groups, with UAVs placed by rule: as near to their devices' centroid as
-        they still cover them all.
+        """Least costs of groups, with UAVs placed by rule.
 
         Args:
             copy: (G,) copy that each group belongs to.
@@ -79,32 +123,20 @@ class Groups:
             member: (G, K) its devices.
         """
         size = member.sum(axis=1)
-        cost = np.zeros(len(copy))
-        power_w = np.zeros(member.shape)
-        uav_m = np.zeros((len(copy), 2))
+        solved = Solved(np.zeros(len(copy)), np.zeros(member.shape), np.zeros((len(copy), 2)))
         low = 0
         for high in _SIZES:
             rows = np.flatnonzero((size > low) & (size <= high))
             low = high
             if not len(rows):
                 continue
-            part = self._solve(copy[rows], receiver[rows], member[rows], high)
-            cost[rows], power_w[rows], uav_m[rows] = part
-        return Solved(cost, power_w, uav_m)
-
-    def _solve(
-        self, copy: IntArray, receiver: IntArray, member: BoolArray, largest: int
-    ) -> Solved:
-        """`solve` for groups of similar size."""
-        place = member_places(member, largest)
-        present = np.take_along_axis(member, place, axis=1)
-        uav_m, covered = self.placed(copy, receiver, member, place, present)
-        uplinks = self.uplinks(copy, receiver, place, present, uav_m)
-        best = best_powers(uplinks, self.rules, QUICK)
-        cost = self.total(copy, receiver, place, present, best.cost, best.time_s)
-        power_w = np.zeros(member.shape)
-        np.put_along_axis(power_w, place, np.where(present, best.power_w, 0), axis=1)
-        return Solved(np.where(covered, cost, IMPOSSIBLE), power_w, uav_m)
+            groups = Layout.of(copy[rows], receiver[rows], member[rows], high)
+            uav_m, covered = self.placed(groups)
+            best = self.at_position(groups, uav_m, QUICK)
+            solved.cost[rows] = np.where(covered, best.cost, IMPOSSIBLE)
+            solved.power_w[rows] = groups.by_device(best.power_w)
+            solved.uav_m[rows] = uav_m
+        return solved
 
     def refine(self, copy: IntArray, receiver: IntArray, member: BoolArray) -> Solved:
         """Costs of groups with powers to full accuracy and UAVs moved as long as it helps.
@@ -113,106 +145,82 @@ class Groups:
         positions weighted by w_k / d_k^2, where the sum of w_k ln g_k is stationary; w_k is the
         fall of the group's cost with ln g_k.
         """
-        place = member_places(member, member.shape[1])
-        present = np.take_along_axis(member, place, axis=1)
-        uav_m, covered = self.placed(copy, receiver, member, place, present)
-        member_m = self.device_m[copy[:, None], place]
+        groups = Layout.of(copy, receiver, member, member.shape[1])
+        coverage_m = self.settings.uavs.coverage_m
+        uav_m, covered = self.placed(groups)
+        member_m = self.device_m[groups.at[:2]]
         height2_m2 = self._height2_m2[np.where(receiver < self.n_uavs, receiver, 0)][:, None]
-        best = self._at(copy, receiver, place, present, uav_m)
+        best = self.at_position(groups, uav_m, PRECISE)
         share = np.ones((len(copy), 1))
         for _ in range(_MOVES):
             distance2_m2 = np.square(uav_m[:, None] - member_m).sum(-1) + height2_m2
-            weight = np.where(present, np.maximum(best.gain_price, 0) + _FAINT, 0) / distance2_m2
+            pull = np.where(groups.present, np.maximum(best.gain_price, 0) + _FAINT, 0)
+            weight = pull / distance2_m2
             weight /= np.maximum(weight.sum(axis=1, keepdims=True), _FAINT * 1e-9)
-            goal_m = np.einsum('gn,gnd->gd', weight, member_m)
-            goal_m = uav_m + share * (goal_m - uav_m)
-            trial_m = towards(uav_m, goal_m, member_m, present, self.settings.uavs.coverage_m)
-            trial = self._at(copy, receiver, place, present, trial_m)
+            mean_m = np.einsum('gn,gnd->gd', weight, member_m)
+            goal_m = uav_m + share * (mean_m - uav_m)
+            trial_m = towards(uav_m, goal_m, member_m, groups.present, coverage_m)
+            trial = self.at_position(groups, trial_m, PRECISE)
             better = trial.cost < best.cost
             uav_m = np.where(better[:, None], trial_m, uav_m)
-            best = Radio(*(_where(better, new, old) for new, old in zip(trial, best, strict=True)))
+            best = best_of(better, trial, best)
             share = np.where(better[:, None], share, 0.4 * share)
-        power_w = np.zeros(member.shape)
-        np.put_along_axis(power_w, place, np.where(present, best.power_w, 0), axis=1)
-        return Solved(np.where(covered, best.cost, IMPOSSIBLE), power_w, uav_m)
+        cost = np.where(covered, best.cost, IMPOSSIBLE)
+        return Solved(cost, groups.by_device(best.power_w), uav_m)
 
-    def _at(
-        self,
-        copy: IntArray,
-        receiver: IntArray,
-        place: IntArray,
-        present: BoolArray,
-        uav_m: FloatArray,
-    ) -> Radio:
+    def at_position(self, groups: Layout, uav_m: FloatArray, stages: Stages) -> Radio:
         """Groups with their UAVs at given positions (G, 2) and all that they cost."""
-        uplinks = self.uplinks(copy, receiver, place, present, uav_m)
-        best = best_powers(uplinks, self.rules)
-        total = self.total(copy, receiver, place, present, best.cost, best.time_s)
-        return best._replace(cost=total)
+        best = best_powers(self.uplinks(groups, uav_m), self.rules, stages)
+        return best._replace(cost=self.total(groups, best))
 
-    def placed(
-        self,
-        copy: IntArray,
-        receiver: IntArray,
-        member: BoolArray,
-        place: IntArray,
-        present: BoolArray,
-    ) -> tuple[FloatArray, BoolArray]:
-        """Positions (G, 2) by rule and whether they cover the group, always so for satellites."""
-        centre_m, covered = self.circles.smallest(copy, member @ self.bits)
-        member_m = self.device_m[copy[:, None], place]
-        weight = present / np.maximum(present.sum(axis=1, keepdims=True), 1)
-        centroid_m = np.einsum('gn,gnd->gd', weight, member_m)
-        uav_m = towards(centre_m, centroid_m, member_m, present, self.settings.uavs.coverage_m)
-        return uav_m, covered | (receiver >= self.n_uavs)
+    def placed(self, groups: Layout) -> tuple[FloatArray, BoolArray]:
+        """Positions (G, 2) by rule and whether they cover the group, always so for satellites.
 
-    def uplinks(
-        self,
-        copy: IntArray,
-        receiver: IntArray,
-        place: IntArray,
-        present: BoolArray,
-        uav_m: FloatArray,
-    ) -> Uplinks:
+        The rule: as near to the devices' centroid as the UAV still covers them all.
+        """
+        centre_m, covered = self.circles.smallest(groups.copy, groups.member @ self.bits)
+        goal_m, member_m = self.centroid_m(groups), self.device_m[groups.at[:2]]
+        uav_m = towards(centre_m, goal_m, member_m, groups.present, self.settings.uavs.coverage_m)
+        return uav_m, covered | (groups.receiver >= self.n_uavs)
+
+    def centroid_m(self, groups: Layout) -> FloatArray:
+        """Means (G, 2) of the members' positions [m]."""
+        weight = groups.present / np.maximum(groups.present.sum(axis=1, keepdims=True), 1)
+        return np.einsum('gn,gnd->gd', weight, self.device_m[groups.at[:2]])
+
+    def uplinks(self, groups: Layout, uav_m: FloatArray) -> Uplinks:
         """Links (G, n) of groups whose UAV is at uav_m (G, 2)."""
-        at = copy[:, None], place, receiver[:, None]
+        at, on_uav = groups.at, groups.receiver < self.n_uavs
         offset2_m2 = np.square(uav_m[:, None] - self.device_m[at[:2]]).sum(-1)
-        gain_w = self.offers.gain_w[at]
-        on_uav = receiver < self.n_uavs
-        height2_m2 = self._height2_m2[np.where(on_uav, receiver, 0)][:, None]
+        height2_m2 = self._height2_m2[np.where(on_uav, groups.receiver, 0)][:, None]
         exponent = -0.5 * self.settings.radio.path_loss_exponent
         loss = np.where(on_uav[:, None], (offset2_m2 + height2_m2) ** exponent, 1.0)
         return Uplinks(
-            load_s=np.where(present, self.offers.load_s[at], 0),
-            gain_w=np.where(present, gain_w * loss, 0),
+            load_s=np.where(groups.present, self.offers.load_s[at], 0),
+            gain_w=np.where(groups.present, self.offers.gain_w[at] * loss, 0),
             slack_s=self.offers.slack_s[at],
             tail_s=self.offers.tail_s[at],
         )
 
-    def total(
-        self,
-        copy: IntArray,
-        receiver: IntArray,
-        place: IntArray,
-        present: BoolArray,
-        radio_cost: FloatArray,
-        time_s: FloatArray,
-    ) -> FloatArray:
-        """Costs (G,) of groups whose transmissions take time_s (G, n) and cost radio_cost (G,)."""
-        at = copy[:, None], place, receiver[:, None]
-        cut_off = present & (time_s > self.offers.ends_s[at])
+    def total(self, groups: Layout, best: Radio) -> FloatArray:
+        """Costs (G,) of groups with all that is not transmission."""
+        cut_off = best.time_s > self.offers.ends_s[groups.at]
         penalty = self.settings.objective.violation_penalty
-        return radio_cost + np.where(present, self.offers.base[at] + penalty * cut_off, 0).sum(1)
+        rest = self.offers.base[groups.at] + penalty * cut_off
+        return best.cost + np.where(groups.present, rest, 0).sum(axis=1)
+
+    def _offers(self, scenario: Mllm, state: MllmState) -> ByReceiver:
+        return by_receiver(tables(scenario, state), self.rules, scenario)
 
 
-def _where(condition: BoolArray, new: FloatArray, old: FloatArray) -> FloatArray:
-    """Rows of `new` where the condition (G,) holds, of `old` elsewhere."""
-    return np.where(condition if new.ndim == 1 else condition[:, None], new, old)
-
-
-def member_places(member: BoolArray, largest: int) -> IntArray:
-    """Indices (G, n) of the members (G, K), first in each row, n the lesser of `largest` and K."""
-    return np.argsort(~member, axis=1, kind='stable')[:, :largest]
+def best_of(better: BoolArray, new: Radio, old: Radio) -> Radio:
+    """Groups of `new` where they are better (G,), of `old` elsewhere."""
+    return Radio(
+        *(
+            np.where(better if one.ndim == 1 else better[:, None], one, other)
+            for one, other in zip(new, old, strict=True)
+        )
+    )
 
 
 def by_receiver(offered: Tables, rules: PowerRules, scenario: Mllm) -> ByReceiver:

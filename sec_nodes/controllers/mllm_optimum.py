@@ -14,6 +14,7 @@ from sec_nodes.controllers.base import ControllerError
 from sec_nodes.controllers.batch import BatchController, register_batch
 from sec_nodes.controllers.mllm_bound import lower_bound
 from sec_nodes.controllers.mllm_groups import Groups
+from sec_nodes.controllers.mllm_queued import QueuedGroups
 from sec_nodes.controllers.mllm_search import NOWHERE, Search
 from sec_nodes.controllers.mllm_starts import emptied, moved_uav, without_interference
 from sec_nodes.controllers.mllm_tables import power_rules
@@ -37,31 +38,26 @@ class Optimum(BatchController[Mllm, MllmState, MllmDecision]):
 
     def __init__(self, scenario: Mllm, seed: int = 0) -> None:
         super().__init__(scenario, seed)
-        power_rules(scenario.settings)  # fails early where devices cannot be grouped
+        settings = scenario.settings
+        power_rules(settings)  # fails early where devices cannot be grouped
+        self._coupled = settings.queue.enabled or settings.uavs.speed_m_s is not None
 
     def decide(self, state: MllmState) -> MllmDecision:
         """The best decision found; the same for a copy whatever others are in the batch."""
-        groups = Groups(self.scenario, state)
+        groups = (QueuedGroups if self._coupled else Groups)(self.scenario, state)
         copies = np.arange(len(state.seed))
-        nothing = np.full(state.size_bit.shape, NOWHERE)
-        first = Search(groups, without_interference(groups), copies)
-        second = Search(groups, nothing, copies)
+        best = np.full(state.size_bit.shape, NOWHERE)
         best_cost = np.full(len(copies), np.inf)
-        best = nothing
-        for search in (first, second):
+        starts = [best] if self._coupled else [best, without_interference(groups)]
+        for number in range(_RETURNS + 1):
+            search = Search(groups, np.concatenate(starts), np.tile(copies, len(starts)))
             search.descend()
-            best = np.where((search.total < best_cost)[:, None], search.receiver, best)
-            best_cost = np.minimum(search.total, best_cost)
-        for turn in range(_RETURNS):
-            starts = [self._left(groups, state, best, turn * _WAYS + way) for way in range(_WAYS)]
-            search = Search(groups, np.concatenate(starts), np.tile(copies, _WAYS))
-            search.descend()
-            cost = search.total.reshape(_WAYS, -1)
-            way = cost.argmin(axis=0)
-            better = cost.min(axis=0) < best_cost
-            found = search.receiver.reshape(_WAYS, *best.shape)[way, copies]
-            best = np.where(better[:, None], found, best)
-            best_cost = np.minimum(best_cost, cost.min(axis=0))
+            cost = search.total.reshape(len(starts), -1)
+            winner, lowest = cost.argmin(axis=0), cost.min(axis=0)
+            found = search.receiver.reshape(len(starts), *best.shape)[winner, copies]
+            best = np.where((lowest < best_cost)[:, None], found, best)
+            best_cost = np.minimum(best_cost, lowest)
+            starts = [self._left(groups, state, best, number * _WAYS + i) for i in range(_WAYS)]
         return decision_of(groups, state, best)
 
     def bound(self, state: MllmState) -> FloatArray:
@@ -74,9 +70,9 @@ class Optimum(BatchController[Mllm, MllmState, MllmDecision]):
         draws = uniform(
             state.seed + self.seed, Stream.CONTROLLER, number, state.slot, 2 + n_devices
         )
-        if number % 2:
+        if number % 2 and not self._coupled:
             return moved_uav(groups, copies, receiver, draws)
-        return emptied(groups, receiver, draws)
+        return emptied(receiver, draws)
 
 
 def decision_of(groups: Groups, state: MllmState, receiver: IntArray) -> MllmDecision:

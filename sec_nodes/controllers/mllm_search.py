@@ -25,7 +25,8 @@ _MOST_MOVES = 1000
 class Search:
     """A partition of each copy's devices and its descent to one that no single move improves.
 
-    Moves are: one device to another receiver, and two devices that change places.
+    Moves are: one device to another receiver; two devices that change places; and one device that
+    takes the place of another, which goes to a third receiver.
 
     Args:
         groups: of the slot.
@@ -59,7 +60,9 @@ class Search:
             moved = self._relocate(rows)
             stuck = rows[~moved]
             swapped = self._swap(stuck)
-            rows = np.sort(np.concatenate([rows[moved], stuck[swapped]]))
+            fixed = stuck[~swapped]
+            chained = self._chain(fixed)
+            rows = np.sort(np.concatenate([rows[moved], stuck[swapped], fixed[chained]]))
             if not len(rows):
                 return
 
@@ -72,10 +75,7 @@ class Search:
         promising = (promise > _TOLERANCE) & ~here
         unknown = promising & np.isnan(self._joined[rows])
         at, device, to = np.nonzero(unknown)
-        row = rows[at]
-        member = self.receiver[row] == to[:, None]
-        member[np.arange(len(row)), device] = True
-        self._joined[row, device, to] = self._solve(row, to, member)
+        self._learn(rows[at], device, to)
         added = self._joined[rows] - self.cost[rows][:, None]
         saving = np.where(promising, gain[..., None] - added, -np.inf).reshape(len(rows), -1)
         best = saving.argmax(axis=1)
@@ -118,12 +118,7 @@ class Search:
         left, right, new_left = left[keep], right[keep], new_left[keep]
         new_right = self._exchanged(row, right, j, i)
         saving = self.cost[row, left] + self.cost[row, right] - new_left - new_right
-        best = np.full(len(rows), _TOLERANCE)
-        np.maximum.at(best, at, saving)
-        swaps = best > _TOLERANCE
-        # The first of equals in each row.
-        winners = np.flatnonzero(swaps[at] & (saving == best[at]))
-        winners = winners[np.unique(at[winners], return_index=True)[1]]
+        swaps, winners = _best(len(rows), at, saving)
         row, i, j = row[winners], i[winners], j[winners]
         left, right = left[winners], right[winners]
         self.cost[row, left], self.cost[row, right] = new_left[winners], new_right[winners]
@@ -131,6 +126,53 @@ class Search:
         self._forget(row, left)
         self._forget(row, right)
         return swaps
+
+    def _chain(self, rows: IntArray) -> BoolArray:
+        """Let one device push another to a third receiver; whether that helped in each row."""
+        n_devices = self.receiver.shape[1]
+        if not len(rows) or n_devices < 2:
+            return np.zeros(len(rows), dtype=bool)
+        gain, here = self._gain(rows), self.receiver[rows]
+        added = self._joined[rows] - self.cost[rows][:, None]
+        entry = np.where(np.isnan(added), self.alone[rows], added)
+        index, device = np.arange(len(rows))[:, None, None], np.arange(n_devices)
+        alone = self.alone[rows][index, device[:, None], here[:, None]]  # of i at j's receiver
+        promise = gain[:, :, None] + gain[:, None] - alone - entry.min(axis=2)[:, None]
+        sound = (here[:, :, None] != here[:, None]) & (here != NOWHERE)[:, :, None]
+        sound &= (here != NOWHERE)[:, None]
+        at, i, j = np.nonzero(sound & (promise > _TOLERANCE))
+        third = entry[at, j]
+        each = np.arange(len(at))
+        third[each, here[at, i]] = third[each, here[at, j]] = np.inf
+        keep = promise[at, i, j] + entry.min(axis=2)[at, j] - third.min(axis=1) > _TOLERANCE
+        at, i, j, third = at[keep], i[keep], j[keep], third[keep]
+        row = rows[at]
+        via = self.receiver[row, j]
+        pushed = self._exchanged(row, via, j, i)
+        rest = gain[at, i] + self.cost[row, via] - pushed
+        which, to = np.nonzero(rest[:, None] - third > _TOLERANCE)
+        at, row, i, j, via = at[which], row[which], i[which], j[which], via[which]
+        pushed, rest = pushed[which], rest[which]
+        unknown = np.isnan(self._joined[row, j, to])
+        self._learn(row[unknown], j[unknown], to[unknown])
+        saving = rest - (self._joined[row, j, to] - self.cost[row, to])
+        chains, winners = _best(len(rows), at, saving)
+        row, i, j, to = row[winners], i[winners], j[winners], to[winners]
+        origin, via = self.receiver[row, i], via[winners]
+        self.cost[row, origin] = self._without[row, i]
+        self.cost[row, via] = pushed[winners]
+        self.cost[row, to] = self._joined[row, j, to]
+        self.receiver[row, i], self.receiver[row, j] = via, to
+        for server in (origin, via, to):
+            self._forget(row, server)
+        return chains
+
+    def _learn(self, row: IntArray, device: IntArray, to: IntArray) -> None:
+        """Solve the groups that come about when devices join receivers."""
+        member = self.receiver[row] == to[:, None]
+        member[np.arange(len(row)), device] = True
+        # The same group may be asked for more than once; the answers are the same.
+        self._joined[row, device, to] = self._solve(row, to, member)
 
     def _exchanged(
         self, row: IntArray, server: IntArray, leaves: IntArray, comes: IntArray
@@ -166,3 +208,12 @@ class Search:
 
     def _solve(self, row: IntArray, server: IntArray, member: BoolArray) -> FloatArray:
         return self.groups.solve(self.copy[row], server, member).cost
+
+
+def _best(n: int, at: IntArray, saving: FloatArray) -> tuple[BoolArray, IntArray]:
+    """Which of n rows have a saving, and where the first of the greatest of each such row is."""
+    best = np.full(n, _TOLERANCE)
+    np.maximum.at(best, at, saving)
+    found = best > _TOLERANCE
+    winners = np.flatnonzero(found[at] & (saving == best[at]))
+    return found, winners[np.unique(at[winners], return_index=True)[1]]

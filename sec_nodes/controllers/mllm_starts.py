@@ -37,15 +37,17 @@ def without_interference(groups: Groups) -> IntArray:
     return np.where(active, choices.argmin(axis=2), NOWHERE)
 
 
-def emptied(groups: Groups, receiver: IntArray, draws: FloatArray) -> IntArray:
-    """Partitions (B, K) with the devices of two random receivers, and a few others, sent away.
+def emptied(receiver: IntArray, draws: FloatArray) -> IntArray:
+    """Partitions (B, K) with the devices of two receivers, and a few others, sent away.
+
+    The receivers are those of two random devices.
 
     Args:
-        groups: of the slot.
         receiver: (B, K) partitions.
         draws: (B, 2 + K) uniform numbers in (0, 1).
     """
-    two = (draws[:, :2] * groups.n_servers).astype(np.int64)
+    n_devices = receiver.shape[1]
+    two = np.take_along_axis(receiver, (draws[:, :2] * n_devices).astype(np.int64), axis=1)
     away = (receiver[:, :, None] == two[:, None]).any(axis=2) | (draws[:, 2:] < 0.15)
     return np.where(away, NOWHERE, receiver)
 

@@ -36,6 +36,10 @@ class Tables:
     """What these three cost."""
     download_s: FloatArray
     """Part of `fixed_s` that depends on where the UAVs are [s]; 0 for satellites."""
+    compute_s: FloatArray
+    """Part of `fixed_s` at the processor [s]."""
+    forward_s: FloatArray
+    """Part of `fixed_s` between the transmission and the processor [s]."""
     load_s: FloatArray
     """Transmission time at ln(1 + SINR) = 1 [s]; 0 where nothing is sent."""
     slack_s: FloatArray
@@ -92,12 +96,15 @@ def tables(scenario: Mllm, state: MllmState) -> Tables:
     tail_s = np.zeros((n_copies, n_servers))
     tail_s[:, m:] = orbit.access_slant_m / SPEED_OF_LIGHT_M_S
     fixed_s, fixed_j, broken, download_s = (np.zeros(shape) for _ in range(4))
+    compute_s, forward_s = np.zeros(shape), np.zeros(shape)
     ends_s = np.full(shape, np.inf)
     for server in range(n_servers):
         outcome = scenario.evaluate(state, everyone_at(state, server, rules.highest_w))
         radio_j = rules.highest_w * (outcome.radio_s + tail_s[:, server, None])
         fixed_s[..., server] = outcome.latency_s - outcome.radio_s
         fixed_j[..., server] = outcome.energy_j - np.where(outcome.receiver >= 0, radio_j, 0)
+        compute_s[..., server] = outcome.compute_s
+        forward_s[..., server] = outcome.upload_s - outcome.radio_s
         never = outcome.unserved
         if server >= m:
             left_s = orbit.access_remaining_s[:, server - m, None] - fixed_s[..., server]
@@ -124,6 +131,8 @@ def tables(scenario: Mllm, state: MllmState) -> Tables:
         broken=broken,
         base=base,
         download_s=download_s,
+        compute_s=compute_s,
+        forward_s=forward_s,
         load_s=np.where(active & in_reach[:, None], load_s, 0),
         slack_s=state.deadline_s[..., None] - fixed_s,
         tail_s=np.where(active, tail_s[:, None], 0),
