@@ -3,8 +3,8 @@
 Each chooses splits; the association is then the best there is for them (most tasks completed, then
 least energy), except where the rule is about it or the scenario settles it. Tasks that nobody can
 complete beside the others are sent nowhere. Frequencies and powers are the scenario's. UAVs brake
-and hover, since none of the rules is about flying. A task of a failed UAV prefers the UAV that has
-least to do.
+and hover, since none of the rules is about flying. Tasks of failed UAVs move as the optimum would
+have them move, so that rules differ by their splits and association alone.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from sec_nodes.controllers.batch import BatchController, register_batch
 from sec_nodes.controllers.robust_choices import choices
 from sec_nodes.controllers.robust_optimum import best_association
 from sec_nodes.controllers.robust_solution import solve
+from sec_nodes.controllers.robust_targets import preferences
 from sec_nodes.physics import randomness
 from sec_nodes.physics.randomness import Stream
 from sec_nodes.scenarios.robust import Robust
 from sec_nodes.scenarios.robust_state import LOCAL, RobustDecision, RobustState
-from sec_nodes.slot import BoolArray, FloatArray, IntArray
+from sec_nodes.slot import BoolArray, IntArray
 
 
 class _Baseline(BatchController[Robust, RobustState, RobustDecision]):
@@ -35,20 +36,13 @@ class _Baseline(BatchController[Robust, RobustState, RobustDecision]):
         return RobustDecision(
             split=split,
             server=server,
-            preference=self._least_busy(state, split, server),
+            preference=preferences(self.scenario, state, split, server),
             acceleration_m_s2=-state.uav_velocity_m_s / self.scenario.settings.slot_s,
         )
 
     @abstractmethod
     def _assign(self, state: RobustState) -> tuple[IntArray, IntArray]:
         """Splits phi and servers, each (B, I)."""
-
-    def _least_busy(self, state: RobustState, split: IntArray, server: IntArray) -> FloatArray:
-        """(B, I, J) UAVs by the work that they have been given; less is better."""
-        cycles = self.scenario.work(state, split)[1][..., None]
-        mine = server[..., None] == np.arange(state.alive.shape[1])
-        busy = np.where(mine, cycles, 0).sum(axis=1, keepdims=True)
-        return np.broadcast_to(-busy, state.fading.shape)
 
     def _drawn(self, state: RobustState, feasible: BoolArray) -> IntArray:
         """(B, I) one of the feasible splits (B, I, C) each, all equally likely; 1 without any."""
