@@ -13,7 +13,7 @@ ResultT = TypeVar('ResultT')
 class Kept(Generic[ResultT]):
     """A function of arrays that remembers its latest result.
 
-    Arguments are recognised by identity, so only the result for arrays that nobody can write to is
+    Arguments are recognised by identity, so only results for arrays that nobody can write to are
     remembered.
 
     Args:
@@ -30,9 +30,19 @@ class Kept(Generic[ResultT]):
         if latest is not None and all(a is b for a, b in zip(latest[0], arrays, strict=True)):
             return latest[1]
         result = self._function(*arrays)
-        if not any(array.flags.writeable for array in arrays):
+        if all(is_settled(array) for array in arrays):
             self._latest = arrays, result
         return result
+
+
+def is_settled(array: NDArray[Any]) -> bool:
+    """Whether nobody can write to an array; a view may change with what it is a view of."""
+    return bool(array.flags.owndata and not array.flags.writeable)
+
+
+def settled(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, or a read-only copy of it if somebody could write to it."""
+    return array if is_settled(array) else frozen(array.copy())
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:

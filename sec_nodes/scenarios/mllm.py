@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from sec_nodes.scenarios.base import Scenario, SlotSummary
-from sec_nodes.scenarios.kept import Kept, frozen
+from sec_nodes.scenarios.kept import Kept, frozen, is_settled, settled
 from sec_nodes.scenarios.mllm_links import Links, for_each_device
 from sec_nodes.scenarios.mllm_orbit import Chain, Routes
 from sec_nodes.scenarios.mllm_settings import MllmSettings
@@ -214,7 +214,7 @@ class Mllm(Scenario[MllmState, MllmDecision, MllmOutcome]):
         return self.costs.evaluate(state, decision, routes, gain)
 
     def _find_satellites(self, in_track_rad: FloatArray) -> tuple[Orbit, Routes]:
-        if in_track_rad.flags.writeable:  # not from `reset` or `step`, or changed since
+        if not is_settled(in_track_rad):  # not from `reset` or `step`
             self.chain.require_chain(in_track_rad)
         orbit = self.chain.orbit(in_track_rad)
         return orbit, self.chain.routes(orbit, self.n_uavs)
@@ -255,8 +255,7 @@ class Mllm(Scenario[MllmState, MllmDecision, MllmOutcome]):
                     f'uav_m moves a UAV by {np.sqrt(flown_m2.max()):.3f} m, but it flies at most '
                     f'{limit_m:g} m in a slot; reachable_m shortens moves'
                 )
-        kept_m = frozen(uav_m.copy()) if uav_m.flags.writeable else uav_m
-        return MllmDecision(server.astype(np.int64, copy=False), power_w, kept_m)
+        return MllmDecision(server.astype(np.int64, copy=False), power_w, settled(uav_m))
 
 
 def _broken(outcome: MllmOutcome) -> IntArray:
