@@ -27,7 +27,7 @@ class PartialController(BatchController[Partial, PartialState, PartialDecision])
     scenario_name = 'partial'
 
     def bound(self, state: PartialState) -> FloatArray:
-        """(B,) lower bound of (12) [J]; infinite where no plan meets every deadline."""
+        """(B,) lower bound of (12) [J]; infinite where a task is late at any processor speed."""
         return lower_bound_j(self.scenario.settings, state)
 
 

@@ -28,6 +28,8 @@ RANDOM_STARTS = 24
 """Random associations besides the sectors from which the guess is improved."""
 KEPT = 8
 """Guessed associations whose paths are optimised."""
+EXCHANGES = 12
+"""Exchanges that are made at most; two or three are usual where a feasible plan exists."""
 TRIED = 30
 """Exchanges whose paths are optimised before the search gives up."""
 ITERATIONS = 60
@@ -102,11 +104,12 @@ class _Search:
     def _associate(self) -> IntArray:
         """The best association (N,) that is found."""
         server = min(self._guesses(), key=self._merit)
-        while True:
+        for _ in range(EXCHANGES):
             better = self._exchange(server)
             if better is None:
-                return server
+                break
             server = better
+        return server
 
     def _guesses(self) -> list[IntArray]:
         """The best associations (N,) by the guess."""

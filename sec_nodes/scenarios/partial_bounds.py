@@ -29,12 +29,12 @@ class Certificate:
 
 
 def lower_bound_j(settings: PartialSettings, state: PartialState) -> FloatArray:
-    """A cost (B,) that no feasible plan can beat [J]; infinite if there is none at all.
+    """A cost (B,) that no feasible plan can beat [J].
 
     T min P(v) + beta max(1/U sum E_n, max E_n) with E_n = phi W^3 / (T_n - T_lc - S / r(0))^2:
     no speed costs less than the best one, no link is better than one from overhead, and the
     largest E_u is at least their mean and what the costliest task costs its UAV. With free cuts
-    each task takes its cheapest one.
+    each task takes its cheapest one. Infinite where a task is late at any processor speed.
     """
     overhead_bit_s = float(rate_bit_s(0.0, settings.link))
     given = settings.tasks.split == 'given'

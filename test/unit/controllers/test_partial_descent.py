@@ -11,7 +11,7 @@ import pytest
 from sec_nodes.controllers import partial_descent
 from sec_nodes.controllers.batch import batch_controller_names, create_batch
 from sec_nodes.controllers.partial_flight import Flight
-from sec_nodes.controllers.partial_hover import hover_table, improve, neighbours, rank
+from sec_nodes.controllers.partial_hover import HoverTable, hover_table, improve, neighbours, rank
 from sec_nodes.controllers.partial_paths import loiter_path
 from sec_nodes.controllers.partial_plans import (
     closed_form_plan,
@@ -108,10 +108,10 @@ class TestFlight:
     @pytest.mark.parametrize('mode', ['partial', 'partial:agile'])
     @pytest.mark.parametrize(
         ('member', 'reach_m'),
-        [([0, 3, 7, 9], 150.0), ([1, 4], 150.0), ([8, 10], -200.0), ([], 100.0)],
+        [([0, 3, 7, 9], 150.0), ([1, 4], 150.0), ([8, 10], -900.0), ([], 100.0)],
     )
     def test_gradients_against_differences(self, mode, member, reach_m):
-        # the third path is so far off that uploads would end long after the mission
+        # the third path is so far off that uploads end long after the mission
         scenario, state = world(mode)
         self_ = flight(scenario, state, member)
         path_m = wavy_path(state.depot_m[0], 1, reach_m)
@@ -190,6 +190,17 @@ class TestHoverTable:
         others = scenario.evaluate(many, closed_form_plan(scenario, many, others_m, servers))
         fine = others.met[:, member[0]].all(axis=1)
         assert (others.energy_j[fine, 0] >= outcome.energy_j[0, 0] - 1e-9).all()
+
+    def test_a_group_by_hand(self):
+        table = HoverTable(
+            path_m=np.zeros((2, 3, 2)),
+            fixed_j=np.array([100.0, 110.0]),
+            cost_j=np.array([[1.0, 2.0, 4.0], [3.0, 3.0, 3.0]]),
+            load=np.array([[0.7, 0.6, 0.1], [0.2, 0.2, 0.2]]),
+        )
+        groups = np.array([[True, False, True], [True, True, False], [False, False, False]])
+        # the first path's processor is needed 1.3 times by the second group
+        np.testing.assert_allclose(table.group_cost_j(groups), [105.0, 116.0, 100.0])
 
     def test_neighbours_are_all_moves_and_swaps(self):
         found = {tuple(row) for row in neighbours(np.array([0, 0, 1]), 2)}
