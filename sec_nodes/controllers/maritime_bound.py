@@ -55,8 +55,10 @@ from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
 _GAP = 1e-7
 """Part of the utility to which cells are refined."""
-_ROUNDS, _ROUNDS_IF_LATE = 20, 5
-"""Most partings; fewer for UAVs that the solution makes late, whose incumbent is of no use."""
+_ROUNDS = 20
+"""Most partings of a cell."""
+_CROWD = 4
+"""Open cells of a UAV from which on a better incumbent is looked for."""
 _NARROWEST = 1e-5
 """Width of cells whose error no longer matters, unless they begin at 0: q is steep there."""
 _ROUNDING = 1e-12
@@ -85,12 +87,8 @@ def upper_bound_mbit(problem: SlotProblem, solution: Solution) -> FloatArray:
     own_mbit = _utility_mbit(problem, solution.decision)
     net_mbit = own_mbit - price * solution.decision.cpu_hz
     shape = net_mbit.shape
-    tolerance_mbit = _GAP / shape[-1] * np.abs(own_mbit.sum(axis=-1, keepdims=True))
-    incumbent = _Incumbent(
-        net_mbit.ravel(),
-        np.broadcast_to(tolerance_mbit, shape).ravel(),
-        solution.sacrificed.ravel(),
-    )
+    tolerance_mbit = _GAP / shape[-1] * np.abs(own_mbit).sum(axis=-1, keepdims=True)
+    incumbent = _Incumbent(net_mbit.ravel(), np.broadcast_to(tolerance_mbit, shape).ravel())
 
     flat = _relaxed(problem, solution.in_time)
     cells = _first_cells(flat, solution.decision.ratio.ravel())
@@ -115,7 +113,6 @@ class _Incumbent:
 
     net_mbit: FloatArray
     tolerance_mbit: FloatArray
-    late: BoolArray
 
 
 @dataclass(frozen=True)
@@ -209,17 +206,25 @@ def _refine(
     """(B M) the largest bound among x = 0 and all cells, parted until they matter no more."""
     best_mbit = best_mbit.copy()
     enough_mbit = incumbent.net_mbit + incumbent.tolerance_mbit
-    most_rounds = np.where(incumbent.late, _ROUNDS_IF_LATE, _ROUNDS)
     for round_ in range(_ROUNDS):
         if not cells.uav.size:
             break
         bound_mbit, log_price = _cell_bound(flat, rent, cells)
         close = bound_mbit <= np.maximum(enough_mbit, best_mbit)[cells.uav]
-        close |= (round_ + 1 >= most_rounds)[cells.uav]
         close |= (cells.high - cells.low < _NARROWEST) & (cells.low > 0)
+        close |= round_ == _ROUNDS - 1
         np.maximum.at(best_mbit, cells.uav[close], bound_mbit[close])
         uav, low, high = cells.uav[~close], cells.low[~close], cells.high[~close]
         middle, log_price = np.where(low > 0, 0.5 * (low + high), high / 8.0), log_price[~close]
+
+        crowded = np.bincount(uav, minlength=best_mbit.size)[uav] > _CROWD
+        if crowded.any():  # the incumbent is poor: any ratio inside is a better one
+            points = _Cells(
+                uav[crowded], middle[crowded], middle[crowded], log_price[crowded], _NARROW
+            )
+            there_mbit, _ = _cell_bound(flat, rent, points)
+            there_mbit = there_mbit + incumbent.tolerance_mbit[points.uav]
+            np.maximum.at(enough_mbit, points.uav, there_mbit)
         cells = _Cells(
             np.concatenate([uav, uav]),
             np.concatenate([low, middle]),
