@@ -14,7 +14,6 @@ from numpy.typing import DTypeLike, NDArray
 
 from sec_nodes.physics import spherical
 from sec_nodes.physics.constants import EARTH_RADIUS_M, SPEED_OF_LIGHT_M_S
-from sec_nodes.physics.isl import chain_routes
 from sec_nodes.scenarios.mllm_settings import Satellites
 from sec_nodes.scenarios.mllm_types import Orbit
 from sec_nodes.slot import FloatArray, IntArray
@@ -58,12 +57,12 @@ class Chain:
         self._reach_cosine = math.cos(reach_rad)
         # A track that never rises has its set angle at 0, and is never visible either.
         self._set_rad = np.arccos(np.clip(self._reach_cosine / self._cross_cosine, -1.0, 1.0))
-        # Which satellite comes first settles all routes, because the chain is evenly spaced.
-        first = np.arange(count)[:, None]
-        unrolled_rad = (np.arange(count) - first) % count * math.radians(settings.spacing_deg)
-        position_m = spherical.shell_position_m(altitude_m, unrolled_rad, cross_track_rad)
-        hops, isl_m = chain_routes(position_m, unrolled_rad)
-        self._hops, self._isl_m = hops.reshape(-1), isl_m.astype(dtype).reshape(-1)
+        # The chain is evenly spaced, so links have the same lengths at all times. Two turns of it
+        # hold every stretch that begins with any satellite.
+        turns_rad = np.arange(2 * count) * math.radians(settings.spacing_deg)
+        position_m = spherical.shell_position_m(altitude_m, turns_rad, np.tile(cross_track_rad, 2))
+        link_m = np.linalg.norm(np.diff(position_m, axis=0), axis=-1)
+        self._mileage_m = np.concatenate([[0.0], np.cumsum(link_m)])
 
     def start(self, phase: FloatArray) -> FloatArray:
         """In-track angles (B, N) [rad] at the start of an episode.
@@ -100,7 +99,9 @@ class Chain:
         through = np.where(visible, np.arange(count), highest)
         has_access = np.repeat(np.any(visible, axis=-1, keepdims=True), count, axis=-1)
         first = np.argmin(in_track_rad, axis=-1, keepdims=True)
-        route = (first * count + np.arange(count)) * count + through
+        place = np.arange(count) + count * (np.arange(count) < first)
+        access_place = through + count * (through < first)
+        isl_m = np.abs(self._mileage_m[place] - self._mileage_m[access_place])
         return Orbit(
             visible=visible,
             elevation_rad=elevation_rad,
@@ -108,8 +109,8 @@ class Chain:
             remaining_s=remaining_s,
             access=np.where(has_access, through, -1),
             has_access=has_access,
-            hops=np.where(has_access, self._hops[route], 0),
-            isl_m=np.where(has_access, self._isl_m[route], 0),
+            hops=np.where(has_access, np.abs(place - access_place), 0),
+            isl_m=np.where(has_access, isl_m, 0).astype(self._dtype),
             access_slant_m=slant_m.reshape(-1)[rows + through],
             access_remaining_s=remaining_s.reshape(-1)[rows + through],
         )

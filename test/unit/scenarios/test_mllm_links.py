@@ -10,6 +10,9 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from mllm_cases import ZENITH, build, decide, plain
 
+from sec_nodes.scenarios.mllm import Mllm, MllmDecision
+from sec_nodes.scenarios.registry import read_settings
+
 NOISE_W = 1e-13
 TWO = {'devices__count': 2}
 ALONE = {'devices__count': 1}
@@ -210,3 +213,32 @@ def test_same_server_and_all_differ_little_once_xi_is_small():
         cost[interference] = scenario.evaluate(state, decide(state, nearest)).cost.mean()
     assert cost['all'] == pytest.approx(cost['same_server'], rel=0.03)
     assert cost['all'] > cost['same_server']
+
+
+def test_many_devices_are_counted_like_few():
+    changes = {
+        'devices.count': 200,
+        'satellites.accuracy': [0.7] * 300,
+        'satellites.cross_track_deg': [3.0] * 300,
+        'satellites.spacing_deg': 1.2,
+    }
+    scenario = Mllm(read_settings('mllm:stress', changes))
+    state = scenario.reset(np.arange(2))
+    rng = np.random.default_rng(3)
+    server = rng.choice([0, 1, 3 + 7, 3 + 100, 3 + 263], state.size_bit.shape)
+    decision = MllmDecision(server, rng.uniform(0.1, 1, server.shape), state.uav_m)
+    outcome = scenario.evaluate(state, decision)
+    gain, noise_w = scenario.gains(state, state.uav_m), scenario.links.noise_w
+    for copy in range(2):
+        received_w = [
+            gain[copy, k, s] * decision.power_w[copy, k] for k, s in enumerate(server[copy])
+        ]
+        for k in range(0, 200, 23):
+            others_w = sum(
+                received_w[j]
+                for j in range(200)
+                if j != k and outcome.receiver[copy, j] == outcome.receiver[copy, k]
+            )
+            assert outcome.sinr[copy, k] == pytest.approx(
+                received_w[k] / (others_w + noise_w[server[copy, k]]), rel=1e-9
+            )
