@@ -17,7 +17,6 @@ from __future__ import annotations
 import numpy as np
 
 from sec_nodes.controllers.batch import BatchController, register_batch
-from sec_nodes.controllers.robust_choices import choices
 from sec_nodes.controllers.robust_solution import Solution, solve
 from sec_nodes.controllers.robust_targets import preferences
 from sec_nodes.physics import energy
@@ -41,10 +40,9 @@ class RobustOptimum(BatchController[Robust, RobustState, RobustDecision]):
     def decide(self, state: RobustState) -> RobustDecision:
         """Answer one slot of every copy."""
         solution = self._solution(state)
-        server = _dropped_where_rejected(self.scenario, state, solution)
         return RobustDecision(
             split=solution.split,
-            server=server,
+            server=solution.server,
             preference=preferences(self.scenario, state, solution.split, solution.server),
             acceleration_m_s2=-state.uav_velocity_m_s / self.scenario.settings.slot_s,
         )
@@ -77,25 +75,3 @@ def best_association(scenario: Robust, state: RobustState, split: IntArray) -> I
     under the rule `joint`.
     """
     return solve(scenario, state, split).server
-
-
-def _dropped_where_rejected(scenario: Robust, state: RobustState, solution: Solution) -> IntArray:
-    """(B, I) servers, also for dropped tasks: a UAV that will reject them and serve all others.
-
-    (1) wants a UAV for every task. Where each UAV would rather drop another task, there is none.
-    """
-    options = choices(scenario, state)
-    split = solution.split[..., None, None] - 1
-    least_hz = np.take_along_axis(options.jobs.least_hz, split, axis=-1)[..., 0]
-    least_hz = np.where(state.alive[:, None], least_hz, -np.inf)
-    if scenario.settings.users.association == 'nearest':
-        near = scenario.nearest(state)[..., None] == np.arange(state.alive.shape[1])
-        least_hz = np.where(near, least_hz, -np.inf)
-    served_hz = np.where(
-        solution.server[..., None] == np.arange(state.alive.shape[1]), least_hz, 0.0
-    )
-    comes_last = least_hz > served_hz.max(axis=1, keepdims=True)
-    too_much = served_hz.sum(axis=1, keepdims=True) + least_hz > options.capacity_hz * (1.0 + 1e-9)
-    rejects = comes_last & too_much
-    place = ~solution.completed & rejects.any(axis=-1)
-    return np.where(place, np.argmax(rejects, axis=-1), solution.server)

@@ -34,6 +34,8 @@ _TURNS = 12
 """Choices of them."""
 _GUESSED_AT_ONCE = 96
 """Sets for which some cost is looked for at first."""
+_ROUNDS = 25
+"""Rounds of solving sets; few slots need more than three. A gap remains after the last."""
 _SOLVED_AT_ONCE = 48
 """Sets solved between two looks at the whole."""
 
@@ -104,8 +106,9 @@ def pack(fleet: Sequence[Options], alone_j: FloatArray, settled: IntArray) -> Pa
         if len(subsets):
             each.sharpen(subsets)
             each.guess(subsets)
-    while _refine(sets, nobody_j, close_j):
-        pass
+    for _ in range(_ROUNDS):
+        if not _refine(sets, nobody_j, close_j):
+            break
     shares, cost_j = best_shares([*(each.upper_j for each in sets), nobody_j])
     bound_j = best_shares([*(each.lower_j for each in sets), nobody_j])[1]
     server, split = np.full(len(settled), ALONE), np.zeros(len(settled), dtype=np.int64)
