@@ -165,7 +165,7 @@ def test_blind_search_finds_nothing_better(name, overrides):
         return (penalty - worth) if len(points) > 1 else (penalty - worth)[0]
 
     found = differential_evolution(
-        cost, [(0, 1)] * (3 * m), vectorized=True, updating='deferred', popsize=30, maxiter=250,
+        cost, [(0, 1)] * (3 * m), vectorized=True, updating='deferred', popsize=20, maxiter=200,
         tol=1e-12, rng=1, polish=False,
     )  # fmt: skip
     found = minimize(cost, found.x, method='Nelder-Mead', options={'maxiter': 800})
@@ -175,7 +175,7 @@ def test_blind_search_finds_nothing_better(name, overrides):
 
 
 @given(st.integers(0, 10**6), st.sampled_from(list(REGIMES)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_no_random_decision_beats_the_bound(seed, regime):
     name, overrides = REGIMES[regime]
     scenario, state, controller = world(name, seeds=(seed,), **overrides)
@@ -197,7 +197,7 @@ def test_no_random_decision_beats_the_bound(seed, regime):
 
 
 @pytest.mark.parametrize('regime', ['link', 'storage', 'little CPU', 'lambda 100'])
-@pytest.mark.parametrize('factor', [0.2, 0.9, 1.3, 10.0])
+@pytest.mark.parametrize('factor', [0.2, 1.3])
 def test_the_bound_holds_for_wrong_prices_and_incumbents(regime, factor):
     name, overrides = REGIMES[regime]
     scenario, state, _ = world(name, seeds=(1, 2), **overrides)
