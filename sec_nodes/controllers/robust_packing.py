@@ -98,8 +98,8 @@ def pack(fleet: Sequence[Options], alone_j: FloatArray, settled: IntArray) -> Pa
         ServedSets(options, _members(free, settled == uav)) for uav, options in enumerate(fleet)
     ]
     nobody_j = _members(free, settled == ALONE) @ alone_j
-    least_j = np.min([each.least_j[:, 0] for each in sets], axis=0)
-    close_j = TOLERANCE * float(least_j[np.isfinite(least_j)].sum())
+    typical_j = np.min([each.typical_j() for each in sets], axis=0)
+    close_j = TOLERANCE * float(typical_j[np.isfinite(typical_j)].sum())
     for each, subsets in zip(
         sets, _promising(sets, nobody_j, np.inf, _GUESSED_AT_ONCE), strict=True
     ):

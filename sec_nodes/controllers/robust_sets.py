@@ -69,9 +69,9 @@ class ServedSets:
         rent_j = np.where(self._of_user[..., None], self._rent_j, np.inf)
         self._cheapest = np.argmin(rent_j, axis=1)
         """(I, P) the option of least cost and rent at each price."""
-        self.least_j = rent_j.min(axis=1)
+        self._least_j = rent_j.min(axis=1)
         """(I, P) that cost and rent; inf without any option."""
-        dual_j = self._members @ np.where(np.isfinite(self.least_j), self.least_j, 0.0)
+        dual_j = self._members @ np.where(np.isfinite(self._least_j), self._least_j, 0.0)
         dual_j = dual_j - prices * self._options.capacity_hz
         self._best_price = np.argmax(dual_j, axis=1)
         self.lower_j = np.maximum(self.lower_j, dual_j.max(axis=1))
@@ -84,10 +84,15 @@ class ServedSets:
         free = self._cheapest[:, 0]
         asked_hz = np.where(able, self._asked_hz[free, 0], 0.0)
         roomy = ~self.done & (self._members @ asked_hz <= self._options.capacity_hz)
-        cost_j = self._members @ np.where(able, self.least_j[:, 0], 0.0)
+        cost_j = self._members @ np.where(able, self._least_j[:, 0], 0.0)
         self.upper_j[roomy] = self.lower_j[roomy] = cost_j[roomy]
         self._best[roomy] = np.where(self._members[roomy], free, -1)
         self.done |= roomy
+
+    def typical_j(self) -> FloatArray:
+        """(I,) about what serving each user costs where nobody is in the way; inf for none."""
+        cost_j = self._rent_j[:, 0] - self._prices[0] * self._asked_hz[:, 0]
+        return np.where(self._of_user, cost_j, np.inf).min(axis=1)
 
     def sharpen(self, subsets: IntArray) -> None:
         """Tabulate prices more closely where the best prices of some sets are."""
