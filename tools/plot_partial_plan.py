@@ -18,9 +18,9 @@ from matplotlib.axes import Axes
 
 from sec_nodes.controllers.batch import create_batch
 from sec_nodes.report.figures.style import MUTED, VEHICLE_COLORS
-from sec_nodes.scenarios.partial import UNSERVED, Partial, PartialDecision, PartialOutcome
-from sec_nodes.scenarios.partial_bounds import lower_bound_j
-from sec_nodes.scenarios.partial_instance import PartialState, cut_tasks
+from sec_nodes.scenarios.partial.bounds import lower_bound_j
+from sec_nodes.scenarios.partial.instance import PartialState, cut_tasks
+from sec_nodes.scenarios.partial.scenario import UNSERVED, Partial, PartialDecision, PartialOutcome
 from sec_nodes.scenarios.registry import read_settings
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from sec_nodes.scenarios.mllm_settings import MllmSettings
+from sec_nodes.scenarios.mllm.settings import MllmSettings
 
 LIGHT_M_S = 299_792_458.0
 EARTH_M = 6_371_000.0

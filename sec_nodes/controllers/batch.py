@@ -17,21 +17,21 @@ DecisionT = TypeVar('DecisionT')
 
 BUILT_IN: dict[str, tuple[str, ...]] = {
     'mllm': (
-        'sec_nodes.controllers.mllm_baselines',
-        'sec_nodes.controllers.mllm_optimum',
-        'sec_nodes.controllers.mllm_exact',
+        'sec_nodes.controllers.mllm.baselines',
+        'sec_nodes.controllers.mllm.optimum',
+        'sec_nodes.controllers.mllm.exact',
     ),
     'maritime': (
-        'sec_nodes.controllers.maritime_baselines',
-        'sec_nodes.controllers.maritime_reference',
+        'sec_nodes.controllers.maritime.baselines',
+        'sec_nodes.controllers.maritime.reference',
     ),
     'partial': (
-        'sec_nodes.controllers.partial_baselines',
-        'sec_nodes.controllers.partial_descent',
+        'sec_nodes.controllers.partial.baselines',
+        'sec_nodes.controllers.partial.descent',
     ),
     'robust': (
-        'sec_nodes.controllers.robust_baselines',
-        'sec_nodes.controllers.robust_optimum',
+        'sec_nodes.controllers.robust.baselines',
+        'sec_nodes.controllers.robust.optimum',
     ),
 }
 """Modules that register the controllers of each scenario."""

@@ -46,7 +46,7 @@ from gymnasium import spaces
 from sec_nodes.environments.base import Info, ScenarioEnv, ScenarioVectorEnv, pick_mode
 from sec_nodes.environments.mllm_observation import Observer
 from sec_nodes.scenarios.mllm import Mllm, MllmDecision, MllmOutcome, MllmState
-from sec_nodes.scenarios.mllm_settings import MllmSettings
+from sec_nodes.scenarios.mllm.settings import MllmSettings
 from sec_nodes.scenarios.registry import read_settings, scenario_modes
 from sec_nodes.slot import BoolArray, FloatArray
 

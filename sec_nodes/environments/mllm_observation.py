@@ -29,8 +29,8 @@ from gymnasium import spaces
 from sec_nodes.physics.constants import SPEED_OF_LIGHT_M_S
 from sec_nodes.physics.spherical import zenith_pass_s
 from sec_nodes.scenarios.mllm import Mllm, MllmState
-from sec_nodes.scenarios.mllm_links import for_each_device
-from sec_nodes.scenarios.mllm_settings import MllmSettings
+from sec_nodes.scenarios.mllm.links import for_each_device
+from sec_nodes.scenarios.mllm.settings import MllmSettings
 from sec_nodes.slot import FloatArray
 
 SIZE_BIT, WORDS, DEADLINE_S, SNR_DB, REMAINING_S = 1e7, 96.0, 3.0, 60.0, 443.0

@@ -60,8 +60,8 @@ from sec_nodes.environments.base import Info, ScenarioEnv, ScenarioVectorEnv, pi
 from sec_nodes.physics import channel
 from sec_nodes.scenarios.registry import read_settings, scenario_modes
 from sec_nodes.scenarios.robust import Robust
-from sec_nodes.scenarios.robust_settings import RobustSettings
-from sec_nodes.scenarios.robust_state import (
+from sec_nodes.scenarios.robust.settings import RobustSettings
+from sec_nodes.scenarios.robust.state import (
     LOCAL,
     RobustDecision,
     RobustOutcome,

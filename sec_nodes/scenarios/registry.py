@@ -31,18 +31,18 @@ class Entry(NamedTuple):
 SCENARIOS = {
     'survey': Entry('sec_nodes.scenarios.survey_settings:SurveySettings', None),
     'mllm': Entry(
-        'sec_nodes.scenarios.mllm_settings:MllmSettings', 'sec_nodes.scenarios.mllm:Mllm'
+        'sec_nodes.scenarios.mllm.settings:MllmSettings', 'sec_nodes.scenarios.mllm:Mllm'
     ),
     'maritime': Entry(
-        'sec_nodes.scenarios.maritime_settings:MaritimeSettings',
+        'sec_nodes.scenarios.maritime.settings:MaritimeSettings',
         'sec_nodes.scenarios.maritime:Maritime',
     ),
     'partial': Entry(
-        'sec_nodes.scenarios.partial_settings:PartialSettings',
+        'sec_nodes.scenarios.partial.settings:PartialSettings',
         'sec_nodes.scenarios.partial:Partial',
     ),
     'robust': Entry(
-        'sec_nodes.scenarios.robust_settings:RobustSettings',
+        'sec_nodes.scenarios.robust.settings:RobustSettings',
         'sec_nodes.scenarios.robust:Robust',
     ),
 }

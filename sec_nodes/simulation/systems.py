@@ -13,10 +13,10 @@ from sec_nodes.inference.manifest import ModelError
 from sec_nodes.loop.simulation import SurveyState, SurveySystem
 from sec_nodes.scenarios.base import Scenario
 from sec_nodes.scenarios.mllm import Mllm
-from sec_nodes.scenarios.mllm_view import MllmView
+from sec_nodes.scenarios.mllm.view import MllmView
 from sec_nodes.scenarios.registry import SCENARIOS, imported, read_settings
 from sec_nodes.scenarios.robust import Robust
-from sec_nodes.scenarios.robust_view import RobustView
+from sec_nodes.scenarios.robust.view import RobustView
 from sec_nodes.scenarios.survey_settings import SurveySettings
 from sec_nodes.slot import SlotDecision, SlotState
 from sec_nodes.world import build_world

@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 
 from sec_nodes.scenarios.robust import Robust
-from sec_nodes.scenarios.robust_state import RobustDecision, RobustState
+from sec_nodes.scenarios.robust.state import RobustDecision, RobustState
 from sec_nodes.slot import FloatArray
 
 _MOST_WAYS = 1 << 16

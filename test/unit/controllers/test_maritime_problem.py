@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import lambertw
 
-from sec_nodes.controllers.maritime_problem import (
+from sec_nodes.controllers.maritime.problem import (
     best_ratio,
     best_start_s,
     finish_s,
@@ -27,7 +27,7 @@ from sec_nodes.controllers.maritime_problem import (
     storage_window_s,
 )
 from sec_nodes.scenarios.maritime import Maritime
-from sec_nodes.scenarios.maritime_state import MaritimeDecision
+from sec_nodes.scenarios.maritime.state import MaritimeDecision
 from sec_nodes.scenarios.registry import read_settings
 
 

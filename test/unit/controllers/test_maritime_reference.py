@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from scipy.optimize import differential_evolution, minimize
 
 from sec_nodes.controllers.batch import batch_controller_names, create_batch
-from sec_nodes.controllers.maritime_bound import upper_bound_mbit
-from sec_nodes.controllers.maritime_coupled import least_cpu_by_limit_hz, solve
-from sec_nodes.controllers.maritime_problem import finish_s, slot_problem
-from sec_nodes.scenarios.maritime import Maritime, take
-from sec_nodes.scenarios.maritime_state import MaritimeDecision
+from sec_nodes.controllers.maritime.bound import upper_bound_mbit
+from sec_nodes.controllers.maritime.coupled import least_cpu_by_limit_hz, solve
+from sec_nodes.controllers.maritime.problem import finish_s, slot_problem
+from sec_nodes.scenarios.maritime.scenario import Maritime, take
+from sec_nodes.scenarios.maritime.state import MaritimeDecision
 from sec_nodes.scenarios.registry import read_settings
 
 REGIMES = {

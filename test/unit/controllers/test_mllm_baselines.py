@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sec_nodes.controllers.batch import batch_controller_names, create_batch
-from sec_nodes.controllers.mllm_baselines import gathering_m, repeated, without_neighbours
+from sec_nodes.controllers.mllm.baselines import gathering_m, repeated, without_neighbours
 from sec_nodes.scenarios.mllm import Mllm, MllmDecision
 from sec_nodes.scenarios.registry import read_settings
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sec_nodes.controllers.base import ControllerError
-from sec_nodes.controllers.mllm_bound import lower_bound
-from sec_nodes.controllers.mllm_exact import Exhaustive
-from sec_nodes.controllers.mllm_optimum import Optimum
+from sec_nodes.controllers.mllm.bound import lower_bound
+from sec_nodes.controllers.mllm.exact import Exhaustive
+from sec_nodes.controllers.mllm.optimum import Optimum
 from sec_nodes.scenarios.mllm import Mllm, MllmDecision
 from sec_nodes.scenarios.registry import read_settings
 

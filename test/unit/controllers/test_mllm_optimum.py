@@ -10,11 +10,11 @@ import pytest
 
 from sec_nodes.controllers.base import ControllerError
 from sec_nodes.controllers.batch import create_batch
-from sec_nodes.controllers.mllm_bound import without_queues
-from sec_nodes.controllers.mllm_groups import Groups
-from sec_nodes.controllers.mllm_optimum import Optimum
-from sec_nodes.controllers.mllm_search import NOWHERE, Search
-from sec_nodes.controllers.mllm_starts import without_interference
+from sec_nodes.controllers.mllm.bound import without_queues
+from sec_nodes.controllers.mllm.groups import Groups
+from sec_nodes.controllers.mllm.optimum import Optimum
+from sec_nodes.controllers.mllm.search import NOWHERE, Search
+from sec_nodes.controllers.mllm.starts import without_interference
 from sec_nodes.scenarios.mllm import Mllm, MllmDecision
 from sec_nodes.scenarios.registry import read_settings
 

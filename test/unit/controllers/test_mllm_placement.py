@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sec_nodes.controllers.mllm_placement import Circles, bits, towards
+from sec_nodes.controllers.mllm.placement import Circles, bits, towards
 
 COVERAGE_M = 250.0
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from sec_nodes.controllers.mllm_power import QUICK, PowerRules, Uplinks, best_powers, radio
+from sec_nodes.controllers.mllm.power import QUICK, PowerRules, Uplinks, best_powers, radio
 
 
 def rules(**changes):
@@ -45,9 +45,7 @@ def price(links, rule, power_w):
     heard = links.gain_w[0] * power_w
     cost = 0.0
     for k in range(power_w.shape[-1]):
-        noise = 1 + rule.residual * sum(
-            heard[..., j] for j in range(power_w.shape[-1]) if j != k
-        )
+        noise = 1 + rule.residual * sum(heard[..., j] for j in range(power_w.shape[-1]) if j != k)
         time_s = links.load_s[0, k] / np.log1p(heard[..., k] / noise)
         late_s = np.maximum(time_s - links.slack_s[0, k], 0) - max(-links.slack_s[0, k], 0)
         energy_j = power_w[..., k] * (time_s + links.tail_s[0, k])

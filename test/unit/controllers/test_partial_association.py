@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from sec_nodes.controllers.batch import create_batch
-from sec_nodes.controllers.partial_association import associate, solve_association
-from sec_nodes.controllers.partial_baselines import initial_ellipses
-from sec_nodes.controllers.partial_plans import closed_form_plan
-from sec_nodes.scenarios.partial import UNSERVED, Partial
+from sec_nodes.controllers.partial.association import associate, solve_association
+from sec_nodes.controllers.partial.baselines import initial_ellipses
+from sec_nodes.controllers.partial.plans import closed_form_plan
+from sec_nodes.scenarios.partial.scenario import UNSERVED, Partial
 from sec_nodes.scenarios.registry import read_settings
 
 

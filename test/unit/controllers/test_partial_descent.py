@@ -8,20 +8,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sec_nodes.controllers import partial_descent
 from sec_nodes.controllers.batch import batch_controller_names, create_batch
-from sec_nodes.controllers.partial_flight import Flight
-from sec_nodes.controllers.partial_hover import HoverTable, hover_table, improve, neighbours, rank
-from sec_nodes.controllers.partial_paths import loiter_path
-from sec_nodes.controllers.partial_plans import (
+from sec_nodes.controllers.partial import descent as partial_descent
+from sec_nodes.controllers.partial.flight import Flight
+from sec_nodes.controllers.partial.hover import HoverTable, hover_table, improve, neighbours, rank
+from sec_nodes.controllers.partial.paths import loiter_path
+from sec_nodes.controllers.partial.plans import (
     closed_form_plan,
     plan_from_dict,
     plan_to_dict,
 )
-from sec_nodes.scenarios.partial import UNSERVED, Partial
-from sec_nodes.scenarios.partial_bounds import lower_bound_j
-from sec_nodes.scenarios.partial_instance import CutTasks, cut_tasks
-from sec_nodes.scenarios.partial_validator import validate
+from sec_nodes.scenarios.partial.bounds import lower_bound_j
+from sec_nodes.scenarios.partial.instance import CutTasks, cut_tasks
+from sec_nodes.scenarios.partial.scenario import UNSERVED, Partial
+from sec_nodes.scenarios.partial.validator import validate
 from sec_nodes.scenarios.registry import read_settings
 
 SMALL = {'uavs.count': 2, 'tasks.count': 4, 'tasks.file': None}

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from sec_nodes.controllers.partial_paths import (
+from sec_nodes.controllers.partial.paths import (
     ellipse,
     equal_arcs,
     hovering_tour_path,

@@ -13,7 +13,7 @@ from robust_hindsight import best_targets
 from sec_nodes.controllers.batch import batch_controller_names, create_batch
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.scenarios.robust import Robust
-from sec_nodes.scenarios.robust_state import CONSTRAINTS, LOCAL, NEVER, RobustState
+from sec_nodes.scenarios.robust.state import CONSTRAINTS, LOCAL, NEVER, RobustState
 
 NAMES = ('offload_all', 'random', 'random_feasible', 'nearest_uav', 'local_only')
 

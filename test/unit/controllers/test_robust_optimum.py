@@ -9,14 +9,14 @@ import pytest
 from robust_hindsight import best_targets
 from scipy import optimize
 
-from sec_nodes.controllers import robust_packing
 from sec_nodes.controllers.batch import batch_controller_names, create_batch
-from sec_nodes.controllers.robust_optimum import best_association
-from sec_nodes.controllers.robust_solution import solve
-from sec_nodes.controllers.robust_subsets import best_shares, convolve, memberships, through
+from sec_nodes.controllers.robust import packing as robust_packing
+from sec_nodes.controllers.robust.optimum import best_association
+from sec_nodes.controllers.robust.solution import solve
+from sec_nodes.controllers.robust.subsets import best_shares, convolve, memberships, through
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.scenarios.robust import Robust
-from sec_nodes.scenarios.robust_state import LOCAL, NEVER, RobustDecision, RobustState
+from sec_nodes.scenarios.robust.state import LOCAL, NEVER, RobustDecision, RobustState
 
 
 def robust(mode='robust', **changes) -> Robust:

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 
 import sec_nodes.environments  # noqa: F401 (registers)
 from sec_nodes.environments.robust import RobustEnv, RobustVectorEnv
-from sec_nodes.scenarios.robust_state import LOCAL
+from sec_nodes.scenarios.robust.state import LOCAL
 
 SHORT = {'horizon': 3}
 

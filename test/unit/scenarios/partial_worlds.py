@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sec_nodes.scenarios.partial import Partial, PartialDecision
-from sec_nodes.scenarios.partial_instance import PartialState
+from sec_nodes.scenarios.partial.instance import PartialState
 from sec_nodes.scenarios.registry import read_settings
 
 SLOTS, SLOT_S = 30, 2.0

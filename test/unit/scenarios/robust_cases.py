@@ -8,7 +8,7 @@ import numpy as np
 
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.scenarios.robust import Robust
-from sec_nodes.scenarios.robust_state import NEVER, RobustDecision, RobustState
+from sec_nodes.scenarios.robust.state import NEVER, RobustDecision, RobustState
 
 
 def robust(mode='robust', dtype=np.float64, **overrides):
@@ -56,6 +56,6 @@ def decide(state, split=1, server=0, preference=None, acceleration=0.0) -> Robus
 
 def counted(outcome, name):
     """How often a constraint was broken, by its number."""
-    from sec_nodes.scenarios.robust_state import CONSTRAINTS
+    from sec_nodes.scenarios.robust.state import CONSTRAINTS
 
     return outcome.violations[:, CONSTRAINTS.index(name)].tolist()

@@ -3,7 +3,7 @@
 import numpy as np
 from mllm_cases import build, decide
 
-from sec_nodes.scenarios.kept import Kept, frozen
+from sec_nodes.scenarios.mllm.kept import Kept, frozen
 
 
 def counted():

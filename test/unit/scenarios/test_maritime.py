@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from sec_nodes.config import ConfigError
 from sec_nodes.paths import config_dir
-from sec_nodes.scenarios.maritime import Maritime, take
-from sec_nodes.scenarios.maritime_devices import device_rate_bit_s
-from sec_nodes.scenarios.maritime_state import MaritimeDecision
+from sec_nodes.scenarios.maritime.devices import device_rate_bit_s
+from sec_nodes.scenarios.maritime.scenario import Maritime, take
+from sec_nodes.scenarios.maritime.state import MaritimeDecision
 from sec_nodes.scenarios.registry import read_settings, scenario_modes
 
 

@@ -18,8 +18,8 @@ from sec_nodes.config import ConfigError
 from sec_nodes.paths import config_dir
 from sec_nodes.physics.energy import propulsion_power_w
 from sec_nodes.physics.urban import rate_bit_s
-from sec_nodes.scenarios.partial import UNSERVED, Partial, PartialDecision
-from sec_nodes.scenarios.partial_instance import cut_tasks, nominal_split, read_instance
+from sec_nodes.scenarios.partial.instance import cut_tasks, nominal_split, read_instance
+from sec_nodes.scenarios.partial.scenario import UNSERVED, Partial, PartialDecision
 from sec_nodes.scenarios.registry import read_settings, scenario_modes
 
 

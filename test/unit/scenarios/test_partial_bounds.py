@@ -11,7 +11,7 @@ from partial_worlds import small_world
 
 from sec_nodes.physics.urban import rate_bit_s
 from sec_nodes.scenarios.partial import Partial, PartialDecision
-from sec_nodes.scenarios.partial_bounds import (
+from sec_nodes.scenarios.partial.bounds import (
     binary_certificate,
     least_power_w,
     lower_bound_j,

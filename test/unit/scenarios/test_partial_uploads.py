@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from sec_nodes.scenarios.partial_uploads import (
+from sec_nodes.scenarios.partial.uploads import (
     endless_passage,
     first_passage_s,
     slot_overlap_s,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from partial_worlds import SLOT_S, SLOTS, small_world
 
-from sec_nodes.scenarios.partial import UNSERVED, Partial, PartialDecision
-from sec_nodes.scenarios.partial_validator import measure, validate
+from sec_nodes.scenarios.partial.scenario import UNSERVED, Partial, PartialDecision
+from sec_nodes.scenarios.partial.validator import measure, validate
 from sec_nodes.scenarios.registry import read_settings
 
 

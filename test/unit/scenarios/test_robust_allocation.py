@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from sec_nodes.scenarios.robust_allocation import RULES, Offloading, allocate
-from sec_nodes.scenarios.robust_power import (
+from sec_nodes.scenarios.robust.allocation import RULES, Offloading, allocate
+from sec_nodes.scenarios.robust.power import (
     dinkelbach_power,
     least_power_w,
     marginal_upload_energy_w,

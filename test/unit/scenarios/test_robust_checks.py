@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from robust_cases import quiet, robust
 
-from sec_nodes.scenarios.robust_checks import count_violations
-from sec_nodes.scenarios.robust_motion import Flight
-from sec_nodes.scenarios.robust_state import CONSTRAINTS, LOCAL, Plan, Sent, Survival
+from sec_nodes.scenarios.robust.checks import count_violations
+from sec_nodes.scenarios.robust.motion import Flight
+from sec_nodes.scenarios.robust.state import CONSTRAINTS, LOCAL, Plan, Sent, Survival
 
 SCENARIO = robust(users__count=2, users__networks=['alexnet'], uavs__count=2)
 STATE = replace(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from robust_cases import counted, decide, failing, quiet, robust
 
 from sec_nodes.physics import workload
-from sec_nodes.scenarios.robust_migration import survive
-from sec_nodes.scenarios.robust_state import LOCAL, NEVER, Sent
+from sec_nodes.scenarios.robust.migration import survive
+from sec_nodes.scenarios.robust.state import LOCAL, NEVER, Sent
 
 TOTAL = 1_428_206_592 / 8
 """AlexNet [cycle], as the sum of its eight layers below."""

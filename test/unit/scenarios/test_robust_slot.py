@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from robust_cases import counted, decide, failing, quiet, robust
 
-from sec_nodes.scenarios.robust_state import LOCAL, NEVER
+from sec_nodes.scenarios.robust.state import LOCAL, NEVER
 
 NOISE_W = 1e-3 * 10 ** (-17.4) * 1e7
 """-174 dBm/Hz in 10 MHz: 3.981e-14 W."""

@@ -12,10 +12,10 @@ from sec_nodes.config import ConfigError
 from sec_nodes.controllers.base import Controller, decision
 from sec_nodes.physics.channel import shannon_rate_bit_s, transmission_time_s
 from sec_nodes.scenarios.mllm import Mllm
-from sec_nodes.scenarios.mllm_view import MllmView
+from sec_nodes.scenarios.mllm.view import MllmView
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.scenarios.robust import Robust
-from sec_nodes.scenarios.robust_view import RobustView
+from sec_nodes.scenarios.robust.view import RobustView
 from sec_nodes.simulation import systems
 from sec_nodes.simulation.run import simulate
 from sec_nodes.slot import DECLINED, LOCAL, ServerKind

@@ -1,0 +1,1 @@
+"""Controllers of the maritime scenario, and what they are made of."""

@@ -1,0 +1,1 @@
+"""Controllers of the mllm scenario, and what they are made of."""

@@ -1,0 +1,1 @@
+"""Controllers of the partial scenario, and what they are made of."""

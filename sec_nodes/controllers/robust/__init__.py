@@ -1,0 +1,1 @@
+"""Controllers of the robust scenario, and what they are made of."""
