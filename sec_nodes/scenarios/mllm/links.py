@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sec_nodes.physics.channel import db_to_ratio, dbm_to_watt
-from sec_nodes.physics.constants import SPEED_OF_LIGHT_M_S
+from sec_nodes.physics.channel import (
+    air_ground_gain,
+    db_to_ratio,
+    dbm_to_watt,
+    satellite_gain,
+    shannon_rate_bit_s,
+)
 from sec_nodes.scenarios.mllm.kept import Kept, frozen
 from sec_nodes.scenarios.mllm.settings import MllmSettings
 from sec_nodes.scenarios.mllm.state import MllmState
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
-_LN2 = math.log(2.0)
 _FEW_DEVICES = 64
 """Up to here it is quickest to look at every pair of devices."""
 
@@ -67,19 +70,17 @@ class Links:
         self._residual = float(db_to_ratio(radio.residual_interference_db))
         self._height2_m2 = np.square(np.array(settings.uavs.altitude_m)).astype(dtype)
         self._reference_gain = float(db_to_ratio(radio.reference_gain_db))
-        self._half_exponent = -0.5 * radio.path_loss_exponent
-        antennas_db = radio.satellite_antenna_db + radio.device_antenna_db
-        wave = SPEED_OF_LIGHT_M_S / (4.0 * math.pi * radio.carrier_hz)
-        # Gain at one metre; divided by the square of the slant range it is a small number, but
-        # one that float32 holds.
-        self._satellite_gain_m2 = wave**2 * float(
-            db_to_ratio(antennas_db - radio.additional_loss_db)
+        self._radio = radio
+        self._antenna_gains = (
+            float(db_to_ratio(radio.satellite_antenna_db)),
+            float(db_to_ratio(radio.device_antenna_db)),
         )
+        self._additional_loss = float(db_to_ratio(radio.additional_loss_db))
         bandwidth_hz = np.array([radio.uav_bandwidth_hz] * m + [radio.satellite_bandwidth_hz] * n)
         bandwidths = bandwidth_hz if radio.noise_is_density else np.ones(m + n)
         self.noise_w = (float(dbm_to_watt(radio.noise_dbm)) * bandwidths).astype(dtype)
         """(S,) noise power at each server's receiver, and at a device that listens to it [W]."""
-        self._nats_per_bit_hz = (bandwidth_hz / _LN2).astype(dtype)
+        self._bandwidth_hz = bandwidth_hz.astype(dtype)
         self._send_w = np.array(
             [settings.uavs.transmit_power_w] * m + [settings.satellites.transmit_power_w] * n,
             dtype=dtype,
@@ -101,7 +102,10 @@ class Links:
             uav_m: (B, M, 2) where the UAVs are while devices transmit.
             slant_m: (B, N) distances of the satellites, all above the horizon or not.
         """
-        satellite_path = self._satellite_gain_m2 / (slant_m * slant_m)
+        to_space, on_ground = self._antenna_gains
+        satellite_path = satellite_gain(
+            slant_m, self._radio.carrier_hz, to_space, on_ground, self._additional_loss, 1.0
+        )
         spread = for_each_device(satellite_path, state.size_bit.shape[1])
         uav_path = self._uav_path(state.device_m, uav_m)
         return np.concatenate(
@@ -111,7 +115,8 @@ class Links:
     def _find_uav_path(self, device_m: FloatArray, uav_m: FloatArray) -> FloatArray:
         """Path gains (B, K, M) of devices (B, K, 2) and UAVs (B, M, 2), eq. (6) without fading."""
         distance2_m2 = self.offset2_m2(device_m, uav_m) + self._height2_m2
-        return frozen(distance2_m2**self._half_exponent * self._reference_gain)
+        exponent = self._radio.path_loss_exponent
+        return frozen(air_ground_gain(np.sqrt(distance2_m2), self._reference_gain, exponent, 1.0))
 
     def upload(
         self, gain: FloatArray, power_w: FloatArray, receiver: IntArray, sends: BoolArray
@@ -126,18 +131,18 @@ class Links:
         """
         signal_w = pick(gain, receiver) * power_w
         noise_w = self.noise_w.take(receiver)
-        bandwidth = self._nats_per_bit_hz.take(receiver)
+        bandwidth_hz = self._bandwidth_hz.take(receiver)
         if self._interference == 'orthogonal':
             sharers = self._others(receiver, sends).sum(axis=-1, dtype=signal_w.dtype) + 1
             sinr = signal_w * sharers / noise_w
-            return Uplink(sinr, bandwidth / sharers * np.log1p(sinr))
+            return Uplink(sinr, shannon_rate_bit_s(bandwidth_hz / sharers, sinr))
         if self._interference != 'none':
             disturbance_w = self._residual * self._received_w(
                 gain, power_w, signal_w, receiver, sends
             )
             noise_w = noise_w + disturbance_w
         sinr = signal_w / noise_w
-        return Uplink(sinr, bandwidth * np.log1p(sinr))
+        return Uplink(sinr, shannon_rate_bit_s(bandwidth_hz, sinr))
 
     def download_rate_bit_s(self, gain: FloatArray, receiver: IntArray) -> FloatArray:
         """Rates (B, K) of answers from the server that received the upload, eqs (9) and (11).
@@ -148,7 +153,7 @@ class Links:
         others_w = (gain.reshape(-1, self._n_servers) @ self._disturbing_w).take(at)
         own_w = gain.take(at) * self._send_w.take(receiver)
         snr = own_w / (others_w + self.noise_w.take(receiver))
-        return self._nats_per_bit_hz.take(receiver) * np.log1p(snr)
+        return shannon_rate_bit_s(self._bandwidth_hz.take(receiver), snr)
 
     def _others(self, receiver: IntArray, sends: BoolArray) -> BoolArray:
         """Who disturbs whom, (B, K, K): is the last device heard by the receiver of the first."""
