@@ -36,7 +36,7 @@ format: setup ## Put the sources into the one format
 	@.venv/bin/ruff check --fix-only --quiet .; .venv/bin/ruff format .
 
 bench: build ## Measure what docs and README state
-	@$(ENTER); exec python bench/pipeline/run.py
+	@$(ENTER); python bench/environments/run.py; exec python bench/pipeline/run.py
 
 models: setup-train ## Train the small models of models/ anew
 	@.venv-train/bin/python tools/train_scene_classifier.py

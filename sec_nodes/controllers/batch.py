@@ -60,7 +60,10 @@ class BatchController(ABC, Generic[ScenarioT, StateT, DecisionT]):
         """Answer one slot of every copy. Must not change `state`."""
 
     def bound(self, state: StateT) -> FloatArray | None:
-        """(B,) a cost that no decision in this state can beat; None if none is known."""
+        """(B,) a cost that no decision in this state can beat.
+
+        NaN in copies where none is known; None if none ever is.
+        """
         return None
 
 

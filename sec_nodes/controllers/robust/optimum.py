@@ -56,16 +56,17 @@ class RobustOptimum(BatchController[Robust, RobustState, RobustDecision]):
     def bound(self, state: RobustState) -> FloatArray:
         """(B,) e_tot that nobody can beat who completes as many tasks as possible [J].
 
-        It knows which UAVs fail in the slot, and counts no flight of theirs. A decision that
-        drops tasks may well spend less.
+        A decision that drops tasks may well spend less. NaN where a UAV fails in the slot: what
+        its tasks would have cost is then partly not spent.
         """
         settings = self.scenario.settings
         speed_m_s = np.linalg.norm(state.uav_velocity_m_s, axis=-1)
         wing = energy.RotaryWing(**settings.uavs.propulsion.model_dump())
         flight_j = settings.slot_s * energy.propulsion_power_w(speed_m_s, wing)
-        survives = state.alive & (state.slot[:, None] < state.failure_slot)
-        flight_j = np.where(survives, flight_j, 0.0).sum(axis=1)
-        return self._solution(state).bound_j + settings.objective.flight_weight * flight_j
+        flight_j = np.where(state.alive, flight_j, 0.0).sum(axis=1)
+        bound_j = self._solution(state).bound_j + settings.objective.flight_weight * flight_j
+        fails = state.alive & (state.slot[:, None] >= state.failure_slot)
+        return np.where(fails.any(axis=1), np.nan, bound_j)
 
 
 def best_association(scenario: Robust, state: RobustState, split: IntArray) -> IntArray:

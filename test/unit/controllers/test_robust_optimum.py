@@ -358,9 +358,8 @@ def test_preferences_lose_as_little_as_hindsight(mode, migration):
     assert (mine.migrated | mine.lost).any()
     np.testing.assert_array_equal(mine.lost.sum(axis=1), best.lost.sum(axis=1))
     np.testing.assert_allclose(mine.e_tot_j, best.e_tot_j, rtol=1e-9)
-    bound = create_batch('optimum', scenario).bound(state)
-    complete = mine.completed.sum(axis=1) == solve(scenario, state).completed.sum(axis=1)
-    assert np.all(bound[complete] <= mine.e_tot_j[complete] * (1 + 1e-9))
+    # what a lost task would have cost is partly not spent: no bound is claimed
+    assert np.isnan(create_batch('optimum', scenario).bound(state)).all()
 
 
 # --- subsets -------------------------------------------------------------------------------------
