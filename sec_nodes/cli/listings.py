@@ -9,17 +9,28 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from sec_nodes.config import ConfigError
+from sec_nodes.config import ConfigError, suggest
 
 
-def controller_table() -> Table:
-    """Controllers with the first line of their documentation."""
-    from sec_nodes.controllers import base
+def controller_table(scenario: str) -> Table:
+    """Controllers of a scenario with the first line of their documentation.
 
-    names = base.controller_names()
+    Raises:
+        ConfigError: no such scenario.
+    """
+    from sec_nodes.controllers import base, batch
+    from sec_nodes.scenarios.registry import SCENARIOS
+
+    if scenario not in SCENARIOS:
+        raise ConfigError(f'unknown scenario {scenario!r}; {suggest(scenario, list(SCENARIOS))}')
+    known: dict[str, type] = {}
+    if scenario == 'survey':
+        known |= {name: base.controller_class(name) for name in base.controller_names()}
+    for name in batch.batch_controller_names(scenario):
+        known[name] = batch.batch_controller_class(scenario, name)
     return _table(
         ('controller', 'what it does'),
-        ((name, _first_line(base._registry[name])) for name in names),
+        ((name, _first_line(kind)) for name, kind in known.items()),
     )
 
 

@@ -198,11 +198,16 @@ def report(
 
 
 @app.command()
-def controllers() -> None:
-    """List the controllers."""
+def controllers(
+    scenario: Annotated[
+        str, typer.Argument(help='For which scenario: survey is what the ROS nodes fly.')
+    ] = 'survey',
+) -> None:
+    """List the controllers of a scenario."""
     from sec_nodes.cli.listings import controller_table
 
-    Console().print(controller_table())
+    with clear_errors():
+        Console().print(controller_table(scenario))
 
 
 @app.command()

@@ -65,6 +65,11 @@ def controller_names() -> list[str]:
     return sorted(_registry)
 
 
+def controller_class(name: str) -> type[Controller]:
+    """The class of one of `controller_names`."""
+    return _registry[name]
+
+
 def create(name: str, scenario: Any, seed: int = 0) -> Controller:
     """A controller by name.
 

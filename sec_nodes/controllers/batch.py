@@ -103,6 +103,11 @@ def batch_controller_names(scenario_name: str, in_all: bool = False) -> list[str
     )
 
 
+def batch_controller_class(scenario_name: str, name: str) -> type[BatchController[Any, Any, Any]]:
+    """The class of one of `batch_controller_names`."""
+    return _registry[scenario_name, name]
+
+
 def create_batch(
     name: str, scenario: Scenario[Any, Any, Any], seed: int = 0
 ) -> BatchController[Any, Any, Any]:

@@ -92,3 +92,17 @@ def test_a_file_of_one_s_own_is_named_with_its_line(sec, tmp_path):
     assert result.exit_code == 2
     assert f'mine.yaml:{line + 1}: radio.rician_factor = -3.0' in result.stderr
     assert 'greater than or equal to 0' in result.stderr
+
+
+@pytest.mark.parametrize(
+    ('scenario', 'name'),
+    [('survey', 'offload_all'), ('mllm', 'exhaustive'), ('maritime', 'jcorm'),
+     ('partial', 'descent'), ('robust', 'random_feasible')],
+)  # fmt: skip
+def test_controllers_are_listed_by_scenario(scenario, name):
+    result = CliRunner().invoke(cli.app, ['controllers', scenario], env={'COLUMNS': '100'})
+    assert result.exit_code == 0
+    assert name in result.output
+    unknown = CliRunner().invoke(cli.app, ['controllers', scenario[:-1]])
+    assert unknown.exit_code == 2
+    assert f"did you mean '{scenario}'" in unknown.stderr
