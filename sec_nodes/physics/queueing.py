@@ -14,7 +14,6 @@ from sec_nodes.physics.checks import (
     IntArray,
     require_finite,
     require_nonnegative,
-    require_positive,
 )
 
 
@@ -46,35 +45,6 @@ def fcfs_start_s(
     return queue.give_back(start, start + queue.service)
 
 
-def fcfs_start_or_drop_s(
-    arrival_s: FloatArray,
-    service_s: FloatArray,
-    server: IntArray,
-    free_s: FloatArray,
-    longest_wait_s: float,
-    order: IntArray | None = None,
-) -> tuple[FloatArray, FloatArray]:
-    """As `fcfs_start_s`, but a task that would wait longer than `longest_wait_s` is dropped.
-
-    A dropped task adds no work and its start is inf (w_max in the `extended` preset of Yan et al.
-    2025).  Whether a task is dropped depends on those dropped before it, so this walks along the
-    queues, all servers and batches at once: as many steps as the longest queue has tasks.  Errors
-    as `fcfs_start_s`, and ValueError for a longest wait that is not positive.
-    """
-    require_positive('longest_wait_s', longest_wait_s, 'Use fcfs_start_s to drop nothing.')
-    queue = _sort_into_queues(arrival_s, service_s, server, free_s, order)
-    free = queue.free.copy()
-    start = np.full_like(queue.arrival, np.inf)
-    for place in range(start.shape[-1]):
-        arrival, service = queue.arrival[:, place], queue.service[:, place]
-        earliest = np.maximum(arrival, free)
-        with np.errstate(invalid='ignore'):  # inf - inf in the empty places of shorter queues
-            served = earliest - arrival <= longest_wait_s
-        start[:, place] = np.where(served, earliest, np.inf)
-        free = np.where(served, earliest + service, free)
-    return queue.give_back(start, start + queue.service)
-
-
 def fcfs_admission_s(
     arrival_s: FloatArray,
     service_s: FloatArray,
@@ -84,9 +54,10 @@ def fcfs_admission_s(
 ) -> tuple[FloatArray, BoolArray, FloatArray]:
     """Return waits (B, K) [s], who is dropped (B, K), and when servers are free (B, S) [s].
 
-    The queues of `fcfs_start_or_drop_s`, but a dropped task learns the wait it would have had, and
-    many small queues are fast: one step a task, all copies and servers at once.  Arguments are not
-    checked; a task with server -1 joins no queue and waits 0.
+    As `fcfs_start_s`, but a task that would wait longer than `longest_wait_s` is dropped: it adds
+    no work and learns the wait it would have had (w_max of mllm's `extended` mode).  Whether a task
+    is dropped depends on those before it, so this takes one step a task, for all copies and
+    servers at once.  Arguments are not checked; a task with server -1 joins no queue and waits 0.
     """
     rows = np.arange(len(arrival_s))
     free = free_s.copy()

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sec_nodes.physics.queueing import fcfs_admission_s, fcfs_start_or_drop_s
+from sec_nodes.physics.queueing import fcfs_admission_s
 
 TENTHS = st.integers(0, 60).map(lambda n: n / 8)  # many ties
 
@@ -54,16 +54,18 @@ def test_as_the_loop(case):
         np.testing.assert_allclose(free[copy], expected[2])
 
 
-def test_as_the_other_way_to_compute_it():
-    rng = np.random.default_rng(0)
-    arrival, service = rng.uniform(0, 4, (50, 12)), rng.uniform(0.5, 2, (50, 12))
-    server, free = rng.integers(0, 4, (50, 12)), rng.uniform(0, 3, (50, 4))
-    wait, dropped, after = fcfs_admission_s(arrival, service, server, free, 3.0)
-    start, expected = fcfs_start_or_drop_s(arrival, service, server, free, 3.0)
-    np.testing.assert_array_equal(dropped, np.isinf(start))
-    assert dropped.any()
-    np.testing.assert_allclose(wait[~dropped], (start - arrival)[~dropped], atol=1e-12)
-    np.testing.assert_allclose(after, expected)
+def test_a_dropped_task_adds_no_work():
+    # Task 1 would wait 5 s and is dropped; task 2 then waits 5 - 4.5 = 0.5 s only.
+    wait, dropped, free = fcfs_admission_s(
+        np.array([[0.0, 0.0, 4.5]]),
+        np.array([[5.0, 9.0, 1.0]]),
+        np.zeros((1, 3), dtype=int),
+        np.zeros((1, 1)),
+        2.0,
+    )
+    np.testing.assert_allclose(wait, [[0.0, 5.0, 0.5]])
+    assert dropped.tolist() == [[False, True, False]]
+    np.testing.assert_allclose(free, [[6.0]])
 
 
 def test_inputs_stay_as_they_are():

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from sec_nodes.physics.queueing import fcfs_start_or_drop_s, fcfs_start_s
+from sec_nodes.physics.queueing import fcfs_start_s
 
 INF = math.inf
 
 
-def serve(arrival, service, server, free, longest_wait=INF):
+def serve(arrival, service, server, free):
     """Serve one batch entry task by task: the definition."""
     start, free = np.full(len(arrival), INF), list(free)
     for k in sorted(range(len(arrival)), key=lambda k: (arrival[k], k)):
@@ -19,8 +19,6 @@ def serve(arrival, service, server, free, longest_wait=INF):
         if m < 0 or not math.isfinite(arrival[k]):
             continue
         begin = max(arrival[k], free[m])
-        if begin - arrival[k] > longest_wait:
-            continue
         start[k] = begin
         free[m] = begin + service[k]
     return start, np.array(free)
@@ -56,16 +54,6 @@ def test_against_serving_task_by_task(case):
         np.testing.assert_array_equal(free[batch], expected[1])
 
 
-@settings(max_examples=40, deadline=None)
-@given(queues(), st.integers(1, 12))
-def test_dropping_against_serving_task_by_task(case, quarters):
-    start, free = fcfs_start_or_drop_s(*case, quarters / 4)
-    for batch in range(len(start)):
-        expected = serve(*(column[batch] for column in case), quarters / 4)
-        np.testing.assert_array_equal(start[batch], expected[0])
-        np.testing.assert_array_equal(free[batch], expected[1])
-
-
 def test_by_hand():
     # Server 0 is busy until 1.0 and gets task 2 (arrives 0.5), 0 (0.7), 3 (0.7, higher index);
     # server 1 is free and gets task 1; task 4 stays local.
@@ -91,15 +79,6 @@ def test_order_breaks_ties():
     arrival, service, server = np.zeros(3), np.array([1.0, 2.0, 4.0]), np.zeros(3, int)
     start, _ = fcfs_start_s(arrival, service, server, np.zeros(1), np.array([2, 0, 1]))
     np.testing.assert_allclose(start, [6.0, 0.0, 2.0])
-
-
-def test_a_dropped_task_adds_no_work():
-    # Task 1 would wait 5 s and is dropped; task 2 then waits 5 - 4.5 = 0.5 s only.
-    start, free = fcfs_start_or_drop_s(
-        np.array([0.0, 0.0, 4.5]), np.array([5.0, 9.0, 1.0]), np.zeros(3, int), np.zeros(1), 2.0
-    )
-    np.testing.assert_allclose(start, [0.0, INF, 5.0])
-    np.testing.assert_allclose(free, [6.0])
 
 
 @settings(max_examples=40, deadline=None)
@@ -166,8 +145,3 @@ def test_wrong_queues_are_named(change, named):
     }
     with pytest.raises(ValueError, match=named):
         fcfs_start_s(**{**good, **change})
-
-
-def test_longest_wait_must_be_positive():
-    with pytest.raises(ValueError, match='longest_wait_s'):
-        fcfs_start_or_drop_s(np.zeros(1), np.ones(1), np.zeros(1, int), np.zeros(1), 0.0)
