@@ -55,7 +55,7 @@ def fcfs_admission_s(
     """Return waits (B, K) [s], who is dropped (B, K), and when servers are free (B, S) [s].
 
     As `fcfs_start_s`, but a task that would wait longer than `longest_wait_s` is dropped: it adds
-    no work and learns the wait it would have had (w_max of mllm's `extended` mode).  Whether a task
+    no work and learns the wait it would have had (w_max of mllm's `extended`).  Whether a task
     is dropped depends on those before it, so this takes one step a task, for all copies and
     servers at once.  Arguments are not checked; a task with server -1 joins no queue and waits 0.
     """
