@@ -121,7 +121,10 @@ def parse_overrides(assignments: list[str]) -> dict[str, Any]:
         key, separator, value = text.partition('=')
         if not separator or not key.strip():
             raise ConfigError(f'override {text!r} is not of the form key=value')
-        overrides[key.strip()] = yaml.safe_load(value)
+        try:
+            overrides[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(f'override {text!r}: {value!r} is not valid YAML') from None
     return overrides
 
 
@@ -148,7 +151,23 @@ def _parse(path: Path) -> tuple[dict[str, Any], yaml.Node | None]:
         raise ConfigError(f'{where}: not valid YAML: {getattr(error, "problem", error)}') from None
     if not isinstance(tree, dict):
         raise ConfigError(f'{path}: must hold a mapping of keys to values')
+    _require_unique_keys(path, root)
     return tree, root
+
+
+def _require_unique_keys(path: Path, node: yaml.Node | None) -> None:
+    """Raise ConfigError for a key that stands twice: YAML would silently take the last one."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _require_unique_keys(path, item)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen = set()
+    for key, value in node.value:
+        if key.value in seen:
+            raise ConfigError(f'{path}:{key.start_mark.line + 1}: key {key.value!r} stands twice')
+        seen.add(key.value)
+        _require_unique_keys(path, value)
 
 
 def _modes(path: Path, tree: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -182,6 +201,8 @@ def _explain(
     from_mode = _replaced(key, places)
     if _replaced(key, overrides):
         where = 'command line'
+    elif not loc and overrides:
+        where = f'{path} with {", ".join(overrides)} from the command line'
     else:
         where = f'{path}:{places[from_mode] if from_mode else _line(root, loc)}'
     if detail['type'] == 'extra_forbidden':
@@ -189,7 +210,10 @@ def _explain(
         return f'{where}: unknown key {key!r}; {suggest(str(loc[-1]), parent)}'
     if detail['type'] == 'missing':
         return f'{where}: key {key!r} is missing; add it'
-    return f'{where}: {key} = {detail["input"]!r}: {detail["msg"]}'
+    message = detail['msg'].removeprefix('Value error, ')
+    if isinstance(detail['input'], dict):  # a rule about several values, which the text names
+        return f'{where}: {key}: {message}' if key else f'{where}: {message}'
+    return f'{where}: {key} = {detail["input"]!r}: {message}'
 
 
 def _replaced(key: str, given: Mapping[str, Any]) -> str | None:

@@ -146,7 +146,9 @@ def simulate(
         str | None,
         typer.Option(help='Several, a,b,c or all, and the reference beside them.'),
     ] = None,
-    slots: Annotated[int | None, typer.Option(help='Default: the whole episode.')] = None,
+    slots: Annotated[
+        int | None, typer.Option(help='Default: 20, or the whole episode if that is shorter.')
+    ] = None,
     episodes: Annotated[int, typer.Option(help='Played at once, each with its own seed.')] = 10,
     seed: Annotated[int, typer.Option(help='Seed of everything random.')] = 0,
     settings: Annotated[

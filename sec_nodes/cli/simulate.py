@@ -49,7 +49,8 @@ def carry_out(order: Order, console: Console) -> Path:
         raise ConfigError('--controller and --compare exclude each other; give one of them')
     scenario = systems.system(order.scenario, parse_overrides(order.settings))
     slots = check_slots(scenario, order.slots)
-    seed = episode_seeds(order.seed, order.episodes)
+    episodes = 1 if scenario.same_every_episode else order.episodes
+    seed = episode_seeds(order.seed, episodes)
     names, reference = _names(order, scenario)
     controllers = [systems.controller(name, scenario, order.seed) for name in names]
     folder = _folder(order)
@@ -67,7 +68,7 @@ def carry_out(order: Order, console: Console) -> Path:
                     after_slot=lambda job=job: progress.advance(job),  # type: ignore[misc]
                 )
             )
-    rows = compare(traces, reference)
+    rows = compare(traces, reference, scenario.prices_failure)
     subject = reference or traces[0].controller
     proof = certificate(next(trace for trace in traces if trace.controller == subject))
     extra = extra_figures(traces)
@@ -80,7 +81,7 @@ def carry_out(order: Order, console: Console) -> Path:
         'scenario': order.scenario,
         'settings': scenario.settings.model_dump(mode='json'),
         'slots': slots,
-        'episodes': order.episodes,
+        'episodes': episodes,
         'seed': order.seed,
         'reference': reference,
     }
@@ -95,11 +96,23 @@ def _names(order: Order, scenario: systems.AnyScenario) -> tuple[list[str], str 
     if order.compare is None:
         return [order.controller or scenario.reference], None
     known = systems.controllers_of(scenario, in_all=order.compare == ALL)
+    reference = _usable_reference(scenario, order.seed)
     asked = known if order.compare == ALL else order.compare.split(',')
     names = list(dict.fromkeys(name.strip() for name in asked if name.strip()))
     if not names:
         raise ConfigError(f'--compare names no controller; known: {", ".join(known)}')
-    return list(dict.fromkeys([*names, scenario.reference])), scenario.reference
+    if reference is None:
+        return [name for name in names if order.compare != ALL or name != scenario.reference], None
+    return list(dict.fromkeys([*names, reference])), reference
+
+
+def _usable_reference(scenario: systems.AnyScenario, seed: int) -> str | None:
+    """The scenario's reference, None if it does not know the settings that were chosen."""
+    try:
+        systems.controller(scenario.reference, scenario, seed)
+    except ConfigError:
+        return None
+    return scenario.reference
 
 
 def _folder(order: Order) -> Path:
@@ -107,8 +120,14 @@ def _folder(order: Order) -> Path:
     run = order.run or f'{scenario}-{datetime.now():%Y%m%d-%H%M%S}'
     check_run_name(run)
     folder = order.results / run
-    if folder.exists():
-        raise ConfigError(f'{folder} is there already; give another --run, or remove it')
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise ConfigError(f'{folder} is there already; give another --run, or remove it') from None
+    except OSError as error:
+        raise ConfigError(
+            f'{folder} cannot be made ({error.strerror}); give another --results'
+        ) from None
     return folder
 
 

@@ -60,7 +60,7 @@ class BatchController(ABC, Generic[ScenarioT, StateT, DecisionT]):
         """Answer one slot of every copy. Must not change `state`."""
 
     def bound(self, state: StateT) -> FloatArray | None:
-        """(B,) a cost that no decision in this state can beat.
+        """(B,) a cost that nobody beats here who completes all tasks that can be completed.
 
         NaN in copies where none is known; None if none ever is.
         """

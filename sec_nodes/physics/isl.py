@@ -108,25 +108,6 @@ def isl_routes(
     return _count_hops(previous, row, np.asarray(targets), np.isfinite(length_m)), length_m
 
 
-def chain_routes(positions_m: FloatArray, order: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Return hops (..., N, N) and length [m] (..., N, N) along an open chain of N satellites.
-
-    Neighbours in ascending `order` (..., N), e.g. the in-track angle, are linked and the ends are
-    not: the inter-satellite links of Yan et al. 2025.  `positions_m` is (..., N, 3).  Every batch
-    entry has its own chain.  Raises ValueError for a wrong last axis.
-    """
-    require_last_axis('positions_m', positions_m, 3)
-    chain = np.argsort(order, axis=-1, kind='stable')
-    rank = np.argsort(chain, axis=-1, kind='stable')
-    along = np.take_along_axis(positions_m, chain[..., None], axis=-2)
-    steps = np.linalg.norm(np.diff(along, axis=-2), axis=-1)
-    mileage = np.zeros_like(along[..., 0])
-    np.cumsum(steps, axis=-1, out=mileage[..., 1:])
-    place = np.take_along_axis(mileage, rank, axis=-1)
-    hops = np.abs(rank[..., :, None] - rank[..., None, :])
-    return hops, np.abs(place[..., :, None] - place[..., None, :])
-
-
 def _unique_links(links: IntArray) -> IntArray:
     """Return each undirected link once, sorted, without links of a satellite to itself."""
     links = np.sort(links, axis=-1)

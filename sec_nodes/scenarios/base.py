@@ -47,7 +47,15 @@ class Scenario(ABC, Generic[StateT, DecisionT, OutcomeT]):
     """Name of the scenario, as in config/scenarios."""
     reference: ClassVar[str]
     """Name of the controller that the others are measured against."""
+    prices_failure: ClassVar[bool] = False
+    """Whether the cost has a price for what is late, dropped or not allowed, so that costs of
+    controllers which complete different shares can be compared."""
     settings: Settings
+
+    @property
+    def same_every_episode(self) -> bool:
+        """Whether episodes do not depend on their seed."""
+        return False
 
     @property
     @abstractmethod

@@ -16,6 +16,10 @@ def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+Decibel = Annotated[float, Field(ge=-300, le=300)]
+"""Gains, losses and levels; nothing in a radio is beyond that."""
+Exponent = Annotated[float, Field(gt=0, le=10)]
+"""Of path loss over distance."""
 Count = Annotated[int, Field(ge=0)]
 Range = Annotated[tuple[NotNegative, NotNegative], AfterValidator(_ascending)]
 PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]

@@ -11,6 +11,8 @@ from pydantic import Field
 from sec_nodes.config import Settings
 from sec_nodes.scenarios.fields import (
     Count,
+    Decibel,
+    Exponent,
     NotNegative,
     Positive,
     PositiveRange,
@@ -100,15 +102,15 @@ class Radio(Settings):
     uav_bandwidth_hz: Positive
     satellite_bandwidth_hz: Positive
     noise_figure_db: NotNegative
-    reference_gain_db: float
-    path_loss_exponent: Positive
+    reference_gain_db: Decibel
+    path_loss_exponent: Exponent
     rician_factor: NotNegative
     carrier_hz: Positive
-    satellite_antenna_db: float
-    device_antenna_db: float
+    satellite_antenna_db: Decibel
+    device_antenna_db: Decibel
     additional_loss_db: NotNegative
     shadowing: tuple[Positive, Positive, Positive]
-    residual_interference_db: float
+    residual_interference_db: Decibel
     loss: Probability
 
 

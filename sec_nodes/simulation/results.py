@@ -72,7 +72,11 @@ def draw_comparison(path: Path, traces: Sequence[Trace], rows: Sequence[Row], ti
             by_slot = _slot_means(by_name[row.controller].figures['cost'])
             marker = 'o' if len(by_slot) == 1 else None
             lines.plot(by_slot, color=color, label=row.controller, marker=marker)
-        bars.set_yticks(range(len(rows)), [row.controller for row in rows])
+        labels = [
+            f'{row.controller} ({100 * row.figures["completion"].mean:.0f} % completed)'
+            for row in rows
+        ]
+        bars.set_yticks(range(len(rows)), labels)
         bars.invert_yaxis()
         bars.set_xlabel('cost per slot')
         bars.grid(axis='x')

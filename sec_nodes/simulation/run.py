@@ -13,6 +13,8 @@ from sec_nodes.simulation.systems import AnyController, AnyScenario
 from sec_nodes.slot import FloatArray, IntArray
 
 FIGURES = ('cost', 'latency_s', 'energy_j', 'tasks', 'completed', 'violations')
+USUAL_SLOTS = 20
+"""Slots of an episode that are played if nothing else is asked for."""
 EPISODE_STRIDE = 1 << 20
 """Distance of the seeds of two runs, so that their episodes share no world."""
 
@@ -51,13 +53,13 @@ def episode_seeds(seed: int, episodes: int) -> IntArray:
 
 
 def check_slots(scenario: AnyScenario, slots: int | None) -> int:
-    """Slots to play: as asked for, or the whole episode.
+    """Slots to play: as asked for, or at most `USUAL_SLOTS` of an episode.
 
     Raises:
         ConfigError: more slots than an episode has, or none.
     """
     if slots is None:
-        return scenario.horizon
+        return min(scenario.horizon, USUAL_SLOTS)
     if not 1 <= slots <= scenario.horizon:
         raise ConfigError(
             f'slots = {slots}: an episode of {scenario.name} has 1 to {scenario.horizon} slots; '

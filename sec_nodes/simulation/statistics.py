@@ -70,7 +70,9 @@ def per_episode(trace: Trace) -> dict[str, FloatArray]:
     return means
 
 
-def compare(traces: Sequence[Trace], reference: str | None) -> list[Row]:
+def compare(
+    traces: Sequence[Trace], reference: str | None, prices_failure: bool = True
+) -> list[Row]:
     """A row for each controller, cheapest first.
 
     Those that complete fewer tasks than the reference, by more than a hundredth of all, come
@@ -79,9 +81,13 @@ def compare(traces: Sequence[Trace], reference: str | None) -> list[Row]:
     Args:
         traces: runs on the same seeds.
         reference: controller that gaps are measured from; None for no gaps.
+        prices_failure: whether costs can be compared where completed shares differ; otherwise
+            those who complete fewer have no gap.
     """
     by_episode = {trace.controller: per_episode(trace) for trace in traces}
     base = by_episode[reference]['cost'] if reference is not None else None
+    shares = {name: estimate(means['completion']).mean for name, means in by_episode.items()}
+    enough = shares[reference] - 0.01 if reference is not None else -np.inf
     rows = []
     for trace in traces:
         means = by_episode[trace.controller]
@@ -89,12 +95,12 @@ def compare(traces: Sequence[Trace], reference: str | None) -> list[Row]:
             Row(
                 controller=trace.controller,
                 figures={name: estimate(values) for name, values in means.items()},
-                gap=None if base is None else _gap(means['cost'], base),
+                gap=None
+                if base is None or not (prices_failure or shares[trace.controller] >= enough)
+                else _gap(means['cost'], base),
                 decide_s=float(trace.decide_s.mean()) / trace.episodes,
             )
         )
-    shares = {row.controller: row.figures['completion'].mean for row in rows}
-    enough = shares[reference] - 0.01 if reference is not None else -np.inf
     return sorted(
         rows, key=lambda row: (shares[row.controller] < enough, row.figures['cost'].mean)
     )

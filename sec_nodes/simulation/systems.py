@@ -63,7 +63,7 @@ class EachCopy(BatchController[Any, Any, Any]):
     def __init__(self, scenario: AnyScenario, decider: Controller, view: View) -> None:
         super().__init__(scenario, decider.seed)
         self.name = decider.name
-        self._decider, self._view = decider, view
+        self._decider, self._view, self._scenario = decider, view, scenario.name
 
     def decide(self, state: Any) -> Any:
         """Answer the slot of every copy.
@@ -71,7 +71,16 @@ class EachCopy(BatchController[Any, Any, Any]):
         Raises:
             ConfigError: the scenario cannot carry out an answer.
         """
-        answers = [self._decider.decide(slot) for slot in self._view.slot_states(state)]
+        slots = self._view.slot_states(state)
+        try:
+            answers = [self._decider.decide(slot) for slot in slots]
+        except AttributeError as error:
+            if error.obj is not self._view:
+                raise
+            raise ConfigError(
+                f'controller {self.name} asks its scenario for {error.name!r}, but '
+                f'{self._scenario} offers settings, transmit_power_w and admissible'
+            ) from None
         try:
             return self._view.joined(state, answers)
         except ValueError as error:
@@ -136,7 +145,8 @@ def controller(name: str, scenario: AnyScenario, seed: int) -> AnyController:
             return EachCopy(scenario, base.create(name, view, seed), view)
         return create_batch(name, scenario, seed)
     except ControllerError as error:
-        raise ConfigError(str(error)) from None
+        text = str(error)
+        raise ConfigError(text if repr(name) in text else f'controller {name}: {text}') from None
 
 
 def _view(scenario: AnyScenario) -> Any:

@@ -14,7 +14,7 @@ from sec_nodes.simulation.statistics import LEVEL, Certificate, Estimate, Row
 
 MAIN = {
     'cost': 'cost',
-    'latency_s': 'latency [s]',
+    'latency_s': 'latency of served [s]',
     'energy_j': 'energy [J]',
     'completion': 'completed [%]',
 }
@@ -68,7 +68,7 @@ def notes(
         uneven: whether some of them complete more tasks than others.
     """
     lines = [
-        f'Means per slot over {episodes} episodes of {slots} slots'
+        f'Means per slot over {_count(episodes, "episode")} of {_count(slots, "slot")}'
         + (f', ± half the {LEVEL:.0%} interval over episodes.' if episodes > 1 else '.')
     ]
     if paired:
@@ -77,8 +77,9 @@ def notes(
         lines.append('They do not complete the same share of tasks: read costs beside it.')
     if certificate is not None:
         lines.append(
-            f'{subject} costs {certificate.mean:.3g} % more than a certified lower bound on '
-            f'average, at most {certificate.largest:.3g} % ({certificate.slots} slots).'
+            f'{subject} costs {_percent(certificate.mean)} more than a certified lower bound for '
+            f'decisions that complete all that can be, at most {_percent(certificate.largest)} '
+            f'({_count(certificate.slots, "slot")}).'
         )
     return lines
 
@@ -96,6 +97,14 @@ def cell(estimate: Estimate, scale: float = 1) -> str:
     if decimals > 8:
         return f'{mean:.6g}±{half_width:.1g}'
     return f'{mean:.{decimals}f}±{half_width:.{decimals}f}'
+
+
+def _count(number: int, noun: str) -> str:
+    return f'{number} {noun}' if number == 1 else f'{number} {noun}s'
+
+
+def _percent(value: float) -> str:
+    return f'{value:.3g} %' if abs(value) >= 1e-9 else '0 %'
 
 
 def _short(value: float) -> str:

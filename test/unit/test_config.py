@@ -123,3 +123,20 @@ def test_a_file_without_a_known_name_is_refused(edited):
     path, _ = edited('name:', 'name: survy')
     with pytest.raises(ConfigError, match="name = 'survy': did you mean 'survey'"):
         read_settings(str(path))
+
+
+def test_a_key_that_stands_twice_is_refused(edited):
+    path, line = edited('slot_s:', 'slot_s: 1.0\nslot_s: 2.0')
+    with pytest.raises(ConfigError, match=rf"mine\.yaml:{line + 1}: key 'slot_s' stands twice"):
+        read_settings(str(path))
+
+
+def test_a_rule_about_several_values_shows_its_text_only(tmp_path):
+    text = (config_dir() / 'scenarios' / 'robust.yaml').read_text()
+    path = tmp_path / 'mine.yaml'
+    path.write_text(text.replace('fixed: null', 'fixed: 3'))
+    with pytest.raises(ConfigError) as caught:
+        read_settings(str(path))
+    assert 'failures.fixed = 3 exceeds failures.largest = 1' in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert 'slot_s' not in str(caught.value)

@@ -67,11 +67,6 @@ class SlotProblem:
         """Whether there is a batch."""
         return self.batch_bit > 0
 
-    @property
-    def worth_offloading(self) -> BoolArray:
-        """Whether the round trip is shorter than the work, A > delta."""
-        return self.busy & (self.local_s > self.round_trip_s)
-
     def send_s(self, power_w: Floats) -> FloatArray:
         """r(p) = D / R(p) [s]."""
         return channel.transmission_time_s(self.batch_bit, self.rate_bit_s(power_w))

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from sec_nodes.config import Settings
 from sec_nodes.physics.spherical import zenith_pass_s
-from sec_nodes.scenarios.fields import Count, NotNegative, Positive, Range
+from sec_nodes.scenarios.fields import Count, Decibel, Exponent, NotNegative, Positive, Range
 
 
 def _ascending(pair: tuple[int, int]) -> tuple[int, int]:
@@ -80,12 +80,12 @@ class Radio(Settings):
     satellite_bandwidth_hz: Positive
     split_satellite_band: bool
     sensitive_share: Annotated[float, Field(gt=0, lt=1)]
-    reference_gain_db: float
-    path_loss_exponent: Positive
+    reference_gain_db: Decibel
+    path_loss_exponent: Exponent
     rician_factor: NotNegative
-    antenna_gain_db: float
-    noise_density_dbm_hz: float
-    fixed_noise_dbm: float | None
+    antenna_gain_db: Decibel
+    noise_density_dbm_hz: Decibel
+    fixed_noise_dbm: Decibel | None
 
 
 class MaritimeSettings(Settings):

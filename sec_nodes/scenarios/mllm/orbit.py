@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sec_nodes.physics import spherical
-from sec_nodes.physics.constants import EARTH_RADIUS_M, SPEED_OF_LIGHT_M_S
+from sec_nodes.physics.constants import SPEED_OF_LIGHT_M_S
 from sec_nodes.scenarios.mllm.settings import Satellites
 from sec_nodes.scenarios.mllm.state import Orbit
 from sec_nodes.slot import FloatArray, IntArray
@@ -52,11 +52,8 @@ class Chain:
         self.rate_rad_s = float(spherical.orbital_rate_rad_s(altitude_m))
         """Angular rate of the orbit [rad/s]."""
         self._lead_rad = np.arange(count) * math.radians(settings.spacing_deg)
-        self._cross_cosine = np.cos(cross_track_rad)
-        reach_rad = float(spherical.footprint_half_angle_rad(altitude_m, lowest_rad))
-        self._reach_cosine = math.cos(reach_rad)
-        # A track that never rises has its set angle at 0, and is never visible either.
-        self._set_rad = np.arccos(np.clip(self._reach_cosine / self._cross_cosine, -1.0, 1.0))
+        self._cross_track_rad, self._lowest_rad = cross_track_rad, lowest_rad
+        self._reach_rad = float(spherical.footprint_half_angle_rad(altitude_m, lowest_rad))
         # The chain is evenly spaced, so links have the same lengths at all times. Two turns of it
         # hold every stretch that begins with any satellite.
         turns_rad = np.arange(2 * count) * math.radians(settings.spacing_deg)
@@ -80,22 +77,20 @@ class Chain:
 
     def orbit(self, in_track_rad: FloatArray) -> Orbit:
         """What angles (B, N) [rad] of the chain mean for the area: eqs (4), (5) as corrected."""
-        radius_m = EARTH_RADIUS_M + self._settings.altitude_m
-        cosine = np.cos(in_track_rad) * self._cross_cosine
-        elevation_rad = np.arctan2(
-            (cosine - EARTH_RADIUS_M / radius_m).astype(self._dtype),
-            np.sqrt(1.0 - np.minimum(cosine * cosine, 1.0)).astype(self._dtype),
-        )
-        chord2_m2 = (EARTH_RADIUS_M**2 + radius_m**2) - 2.0 * EARTH_RADIUS_M * radius_m * cosine
-        slant_m = np.sqrt(chord2_m2).astype(self._dtype)
-        visible = cosine >= self._reach_cosine
-        left_s = np.maximum(self._set_rad - in_track_rad, 0.0) * (1.0 / self.rate_rad_s)
-        remaining_s = np.where(visible, left_s, 0.0).astype(self._dtype)
+        altitude_m = self._settings.altitude_m
+        central_rad = spherical.central_angle_rad(in_track_rad, self._cross_track_rad)
+        elevation_rad = spherical.elevation_rad(altitude_m, central_rad).astype(self._dtype)
+        slant_m = spherical.slant_range_m(altitude_m, central_rad).astype(self._dtype)
+        remaining_s = spherical.remaining_pass_s(
+            altitude_m, self._lowest_rad, in_track_rad, self._cross_track_rad
+        ).astype(self._dtype)
+        visible = central_rad <= self._reach_rad
 
-        # The highest has the largest cosine; argmax takes the lowest index on ties.
+        # argmin takes the lowest index on ties.
         count = self._settings.count
         rows = np.arange(0, visible.size, count)[:, None]
-        highest = np.argmax(np.where(visible, cosine, -2.0), axis=-1, keepdims=True)
+        nearest_rad = np.where(visible, central_rad, np.inf)
+        highest = np.argmin(nearest_rad, axis=-1, keepdims=True)
         through = np.where(visible, np.arange(count), highest)
         has_access = np.repeat(np.any(visible, axis=-1, keepdims=True), count, axis=-1)
         first = np.argmin(in_track_rad, axis=-1, keepdims=True)

@@ -39,6 +39,7 @@ class Mllm(Scenario[MllmState, MllmDecision, MllmOutcome]):
 
     name: ClassVar[str] = 'mllm'
     reference: ClassVar[str] = 'optimum'
+    prices_failure: ClassVar[bool] = True
     settings: MllmSettings
 
     def __init__(self, settings: MllmSettings, dtype: DTypeLike = np.float64) -> None:

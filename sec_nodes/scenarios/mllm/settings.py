@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from sec_nodes.config import Settings
 from sec_nodes.scenarios.fields import (
+    Decibel,
+    Exponent,
     NotNegative,
     Positive,
     PositiveRange,
@@ -105,16 +107,16 @@ class Radio(Settings):
 
     uav_bandwidth_hz: Positive
     satellite_bandwidth_hz: Positive
-    noise_dbm: float
+    noise_dbm: Decibel
     noise_is_density: bool
     interference: Interference
     residual_interference_db: Annotated[float, Field(le=0)]
-    reference_gain_db: float
-    path_loss_exponent: Positive
+    reference_gain_db: Decibel
+    path_loss_exponent: Exponent
     rician_factor: NotNegative
     carrier_hz: Positive
-    satellite_antenna_db: float
-    device_antenna_db: float
+    satellite_antenna_db: Decibel
+    device_antenna_db: Decibel
     additional_loss_db: NotNegative
     shadowing: tuple[Positive, Positive, Positive]
     longest_upload_s: Positive

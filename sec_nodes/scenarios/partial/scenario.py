@@ -118,6 +118,13 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
         self.settings: PartialSettings = settings
         self.link = settings.link
         self.wing = settings.wing
+        if settings.tasks.file is not None:  # a wrong file shows before anything is planned
+            read_instance(settings.tasks.file, np.zeros(1, dtype=np.int64), settings.area_m)
+
+    @property
+    def same_every_episode(self) -> bool:
+        """Whether the instance is that of a file."""
+        return self.settings.tasks.file is not None
 
     @property
     def horizon(self) -> int:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from sec_nodes.config import Settings
 from sec_nodes.physics.energy import RotaryWing
 from sec_nodes.physics.urban import UrbanLink
-from sec_nodes.scenarios.fields import NotNegative, Positive, PositiveRange
+from sec_nodes.scenarios.fields import Decibel, NotNegative, Positive, PositiveRange
 
 
 class Tasks(Settings):
@@ -65,7 +65,7 @@ class Radio(Settings):
     carrier_hz: Positive
     bandwidth_hz: Positive
     transmit_power_w: Positive
-    noise_dbm_hz: float
+    noise_dbm_hz: Decibel
     light_speed_m_s: Positive
 
     @model_validator(mode='after')

@@ -8,7 +8,15 @@ from pydantic import Field, field_validator, model_validator
 
 from sec_nodes.config import Settings
 from sec_nodes.physics.workload import NETWORKS
-from sec_nodes.scenarios.fields import Count, NotNegative, Positive, PositiveRange, Probability
+from sec_nodes.scenarios.fields import (
+    Count,
+    Decibel,
+    Exponent,
+    NotNegative,
+    Positive,
+    PositiveRange,
+    Probability,
+)
 
 
 class Mobility(Settings):
@@ -80,12 +88,12 @@ class Radio(Settings):
 
     uplink_bandwidth_hz: Positive
     uplink_sharing: Literal['per_user', 'fdma']
-    uplink_gain_db: float
-    path_loss_exponent: Positive
+    uplink_gain_db: Decibel
+    path_loss_exponent: Exponent
     rician_factor: NotNegative
     backhaul_bandwidth_hz: Positive
-    backhaul_gain_db: float
-    noise_dbm_hz: float
+    backhaul_gain_db: Decibel
+    noise_dbm_hz: Decibel
 
 
 class Failures(Settings):

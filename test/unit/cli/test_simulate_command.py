@@ -71,6 +71,11 @@ def test_results_are_not_written_over(sec):
         (['survey', '--set', 'uavs.count=-1'], 'uavs.count = -1: Input should be greater than'),
         (['survey', '--set', 'radio.loss=2'], 'radio.loss = 2: Input should be less than'),
         (['survey', '--run', '../x'], "run = '../x'"),
+        (['survey', '--set', 'devices.count=[1'], "'[1' is not valid YAML"),
+        (['mllm', '--set', 'radio.noise_dbm=4000'], 'radio.noise_dbm = 4000: Input should be'),
+        (['partial', '--set', 'tasks.file=data/no.json'], 'no.json cannot be read'),
+        (['robust', '--set', 'failures.fixed=3'], 'command line: failures.fixed = 3 exceeds'),
+        (['survey', '--results', '/dev/null/here'], 'cannot be made (Not a directory)'),
     ],
 )  # fmt: skip
 def test_wrong_input_says_what_and_how_to_mend_it(sec, tmp_path, arguments, message):
@@ -106,3 +111,37 @@ def test_controllers_are_listed_by_scenario(scenario, name):
     unknown = CliRunner().invoke(cli.app, ['controllers', scenario[:-1]])
     assert unknown.exit_code == 2
     assert f"did you mean '{scenario}'" in unknown.stderr
+
+
+def test_a_reference_that_does_not_know_the_settings_is_left_out(sec):
+    result = sec('mllm:literal', '--compare', 'greedy,random', '--slots', '1', '--episodes', '1')
+    assert result.exit_code == 0, result.output
+    assert 'optimum' not in result.output
+    alone = sec('mllm:literal', '--controller', 'optimum', '--slots', '1', '--episodes', '1')
+    assert alone.exit_code == 2
+    assert alone.stderr.startswith('error: controller optimum: radio.interference = ')
+
+
+def test_a_fixed_mission_is_played_once(sec, tmp_path):
+    result = sec('partial', '--controller', 'tsp', '--run', 'tour')
+    assert result.exit_code == 0, result.output
+    summary = json.loads((tmp_path / 'results' / 'tour' / 'summary.json').read_text())
+    assert (summary['episodes'], summary['slots']) == (1, 1)
+    assert '1 episode of 1 slot.' in ' '.join(result.output.split())
+
+
+def test_saving_by_dropping_work_is_no_gap(sec, tmp_path):
+    result = sec('robust', '--compare', 'local_only,offload_all', '--run', 'r', *SHORT)
+    assert result.exit_code == 0, result.output
+    summary = json.loads((tmp_path / 'results' / 'r' / 'summary.json').read_text())
+    rows = summary['controllers']
+    assert rows['local_only']['cost']['mean'] < rows['optimum']['cost']['mean']
+    assert rows['local_only']['above_reference_percent'] is None
+    assert rows['offload_all']['above_reference_percent']['mean'] == pytest.approx(0, abs=1e-6)
+    assert list(rows)[-1] == 'local_only'
+
+
+def test_a_controller_of_single_slots_that_asks_for_more_is_told_so(sec):
+    result = sec('mllm', '--controller', 'sec_nodes.controllers.greedy:Greedy', *SHORT)
+    assert result.exit_code == 2
+    assert "controller greedy asks its scenario for 'options', but mllm offers" in result.stderr

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sec_nodes.physics import isl, spherical
+from sec_nodes.physics import spherical
 
 H = 500e3
 TEN_DEGREES = math.radians(10.0)
@@ -99,24 +99,6 @@ def test_shell_positions_agree_with_the_slant_range(along, across):
     site = np.array([6.371e6, 0.0, 0.0])
     central = spherical.central_angle_rad(along, across)
     assert np.linalg.norm(place - site) == pytest.approx(spherical.slant_range_m(H, central))
-
-
-def test_chain_by_hand():
-    # Order of in-track angle: satellite 2, 0, 1, placed at x = 0, 3, 7 m.
-    positions = np.array([[3.0, 0, 0], [7.0, 0, 0], [0.0, 0, 0]])
-    hops, length_m = isl.chain_routes(positions, np.array([0.1, 0.2, -0.3]))
-    np.testing.assert_array_equal(hops, [[0, 1, 1], [1, 0, 2], [1, 2, 0]])
-    np.testing.assert_allclose(length_m, [[0, 4, 3], [4, 0, 7], [3, 7, 0]])
-
-
-def test_chains_of_a_batch_do_not_mix():
-    rng = np.random.default_rng(0)
-    positions, order = rng.normal(size=(5, 4, 3)), rng.normal(size=(5, 4))
-    hops, length_m = isl.chain_routes(positions, order)
-    for batch in range(5):
-        alone = isl.chain_routes(positions[batch], order[batch])
-        np.testing.assert_array_equal(hops[batch], alone[0])
-        np.testing.assert_array_equal(length_m[batch], alone[1])
 
 
 @pytest.mark.parametrize(

@@ -350,9 +350,9 @@ class TestInstances:
             Partial(read_settings('partial', {'tasks.file': str(path)})).reset(np.arange(2))
 
     def test_a_missing_file_is_named(self):
-        scenario = Partial(read_settings('partial', {'tasks.file': 'data/nowhere.json'}))
+        settings = read_settings('partial', {'tasks.file': 'data/nowhere.json'})
         with pytest.raises(ValueError, match=r'nowhere\.json cannot be read'):
-            scenario.reset(np.arange(1))
+            Partial(settings)
 
 
 class TestSettings:
