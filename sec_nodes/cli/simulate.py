@@ -74,7 +74,7 @@ def carry_out(order: Order, console: Console) -> Path:
     extra = extra_figures(traces)
     console.print(*comparison_tables(rows, order.scenario, extra, reference))
     for line in notes(
-        order.episodes, slots, subject, proof, paired=reference is not None, uneven=uneven(rows)
+        episodes, slots, subject, proof, paired=reference is not None, uneven=uneven(rows)
     ):
         console.print(Text(line))
     description = {
