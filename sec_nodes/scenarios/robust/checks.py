@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sec_nodes.scenarios.robust.joint import Servers
 from sec_nodes.scenarios.robust.motion import Flight, close_pairs
 from sec_nodes.scenarios.robust.settings import RobustSettings
 from sec_nodes.scenarios.robust.state import (
@@ -92,8 +93,8 @@ def count_violations(
     too_sharp = _length(gained_m_s) > uavs.acceleration_m_s2 * settings.slot_s * excess
     powered = (sent.power_w < 0) | (sent.power_w > settings.users.power_max_w * excess)
     load_hz = np.maximum(
-        _by_server(sent.frequency_hz, sent.server, uavs.count),
-        _by_server(survival.frequency_hz, to, uavs.count),
+        Servers(sent.server, uavs.count).total(sent.frequency_hz),
+        Servers(to, uavs.count).total(survival.frequency_hz),
     )
     broken = {
         '(7)': (too_fast | too_sharp) & alive,
@@ -122,12 +123,6 @@ def tolerance(value: FloatArray) -> float:
 def _of_server(value: BoolArray, server: IntArray) -> BoolArray:
     """(B, I) the value (B, J) of each task's server; that of UAV 0 where there is none."""
     return np.take_along_axis(value, np.maximum(server, 0), axis=1)
-
-
-def _by_server(frequency_hz: FloatArray, server: IntArray, n_uavs: int) -> FloatArray:
-    """(B, J) sums over the tasks of each UAV."""
-    mine = server[..., None] == np.arange(n_uavs)
-    return np.where(mine, frequency_hz[..., None], 0).sum(axis=1)
 
 
 def _length(vectors: FloatArray) -> FloatArray:

@@ -12,6 +12,7 @@ import numpy as np
 
 from sec_nodes.physics import channel
 from sec_nodes.physics.workload import CutTables
+from sec_nodes.scenarios.robust.joint import Servers
 from sec_nodes.scenarios.robust.settings import RobustSettings
 from sec_nodes.scenarios.robust.state import LOCAL, Sent, Survival
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
@@ -63,7 +64,7 @@ def survive(
     movable &= left_s > 0
     needed_hz = np.where(movable, cycles / np.where(movable, left_s, 1), np.inf).astype(dtype)
     calm_hz = np.where(calm, sent.frequency_hz, dtype.type(0))
-    free_hz = settings.uavs.frequency_hz - _sum_by_server(calm_hz, at, alive.shape[1])
+    free_hz = settings.uavs.frequency_hz - Servers(at, alive.shape[1]).total(calm_hz)
     migrated = movable & _fits(needed_hz, target, free_hz)
     return Survival(
         effective=np.where(migrated, target, np.where(calm, sent.server, LOCAL)),
@@ -111,12 +112,6 @@ def _fits(needed_hz: FloatArray, target: IntArray, free_hz: FloatArray) -> BoolA
     fits = np.zeros_like(room)
     np.put_along_axis(fits, order, room, axis=-1)
     return fits
-
-
-def _sum_by_server(value: FloatArray, server: IntArray, n_servers: int) -> FloatArray:
-    """(B, J) sums over the tasks of each server."""
-    mine = server[..., None] == np.arange(n_servers)
-    return np.where(mine, value[..., None], 0).sum(axis=1)
 
 
 def _pick(value: FloatArray, server: IntArray) -> FloatArray:
