@@ -22,14 +22,19 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from sec_nodes.config import suggest
+from sec_nodes.config import Settings, suggest
 from sec_nodes.physics.randomness import Stream, word_source, words
 from sec_nodes.scenarios.base import Scenario
+from sec_nodes.scenarios.registry import read_settings, scenario_modes
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
 StateT = TypeVar('StateT')
 DecisionT = TypeVar('DecisionT')
 OutcomeT = TypeVar('OutcomeT')
+SettingsT = TypeVar('SettingsT', bound=Settings)
+
+_OVERSHOOT = 1e-5
+"""How far beyond 1 an action may be by rounding."""
 
 Info = dict[str, Any]
 Turn = tuple[FloatArray, FloatArray, BoolArray, BoolArray, Info]
@@ -228,15 +233,37 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         )
 
 
-def pick_mode(scenario: str, mode: str | None, known: list[str]) -> str:
-    """`mllm:stress` for the mode `stress` of `mllm`, `mllm` for None.
+def mode_settings(
+    scenario: str,
+    mode: str | None,
+    overrides: Mapping[str, Any] | None,
+    kind: type[SettingsT],
+) -> SettingsT:
+    """Settings of a scenario that ships, in a mode.
+
+    Args:
+        scenario: its name.
+        mode: one of its modes; None for the file as it stands.
+        overrides: values that replace those of the mode, by dotted key.
+        kind: class of its settings.
 
     Raises:
-        ValueError: no such mode.
+        ValueError: no such mode, or values that are no settings.
     """
+    known = scenario_modes(scenario)
     if mode is not None and mode not in known:
         raise ValueError(f'mode is {mode!r}; {suggest(mode, known)}')
-    return scenario if mode is None else f'{scenario}:{mode}'
+    settings = read_settings(scenario if mode is None else f'{scenario}:{mode}', overrides)
+    if not isinstance(settings, kind):
+        raise TypeError(f'config/scenarios/{scenario}.yaml holds {type(settings).__name__}')
+    return settings
+
+
+def require_unit_range(name: str, action: FloatArray) -> None:
+    """Raise ValueError unless every number of an action lies in [-1, 1], rounding apart."""
+    # Written so that a NaN fails as well.
+    if not np.abs(action).max() <= 1 + _OVERSHOOT:
+        raise ValueError(f'{name} must lie in [-1, 1]: clip actions before the step')
 
 
 def _batched(action: Any) -> Any:

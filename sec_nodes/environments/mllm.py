@@ -43,11 +43,16 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from sec_nodes.environments.base import Info, ScenarioEnv, ScenarioVectorEnv, pick_mode
+from sec_nodes.environments.base import (
+    Info,
+    ScenarioEnv,
+    ScenarioVectorEnv,
+    mode_settings,
+    require_unit_range,
+)
 from sec_nodes.environments.mllm_observation import Observer
 from sec_nodes.scenarios.mllm import Mllm, MllmDecision, MllmOutcome, MllmState
 from sec_nodes.scenarios.mllm.settings import MllmSettings
-from sec_nodes.scenarios.registry import read_settings, scenario_modes
 from sec_nodes.slot import BoolArray, FloatArray
 
 FLAGS = (
@@ -60,8 +65,6 @@ FLAGS = (
     'unserved',
 )
 """Flags of an outcome that `info` holds."""
-
-_OVERSHOOT = 1e-5
 
 
 class MllmVectorEnv(ScenarioVectorEnv[MllmState, MllmDecision, MllmOutcome]):
@@ -81,9 +84,7 @@ class MllmVectorEnv(ScenarioVectorEnv[MllmState, MllmDecision, MllmOutcome]):
         mode: str | None = None,
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
-        settings = read_settings(pick_mode('mllm', mode, scenario_modes('mllm')), overrides)
-        if not isinstance(settings, MllmSettings):
-            raise TypeError(f'config/scenarios/mllm.yaml holds {type(settings).__name__}')
+        settings = mode_settings('mllm', mode, overrides, MllmSettings)
         scenario = Mllm(settings, dtype=np.float32)
         self.observer = Observer(scenario)
         k, m = scenario.n_devices, scenario.n_uavs
@@ -159,9 +160,7 @@ class MllmVectorEnv(ScenarioVectorEnv[MllmState, MllmDecision, MllmOutcome]):
         shape = (len(state.seed), scenario.n_devices + 2 * scenario.n_uavs)
         if part.shape != shape:
             raise ValueError(f'continuous has shape {part.shape}, but must have {shape}')
-        # Written so that a NaN fails as well.
-        if not np.abs(part).max() <= 1 + _OVERSHOOT:
-            raise ValueError('continuous must lie in [-1, 1]: clip actions before the step')
+        require_unit_range('continuous', part)
         power_w = part[:, : scenario.n_devices] * self._half_power_w
         power_w += self._half_power_w + self._low_power_w
         move = part[:, scenario.n_devices :].reshape(shape[0], -1, 2)

@@ -56,9 +56,14 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from sec_nodes.environments.base import Info, ScenarioEnv, ScenarioVectorEnv, pick_mode
+from sec_nodes.environments.base import (
+    Info,
+    ScenarioEnv,
+    ScenarioVectorEnv,
+    mode_settings,
+    require_unit_range,
+)
 from sec_nodes.physics import channel
-from sec_nodes.scenarios.registry import read_settings, scenario_modes
 from sec_nodes.scenarios.robust import Robust
 from sec_nodes.scenarios.robust.settings import RobustSettings
 from sec_nodes.scenarios.robust.state import (
@@ -77,7 +82,6 @@ EFFICIENCY_BIT_S_HZ = 20.0
 RATE_LIMIT = 2.0
 """Largest rate that is shown, in that scale; fading has no limit of its own."""
 
-_OVERSHOOT = 1e-5
 _ROUNDING = 1e-6
 
 
@@ -98,9 +102,7 @@ class RobustVectorEnv(ScenarioVectorEnv[RobustState, RobustDecision, RobustOutco
         mode: str | None = None,
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
-        settings = read_settings(pick_mode('robust', mode, scenario_modes('robust')), overrides)
-        if not isinstance(settings, RobustSettings):
-            raise TypeError(f'config/scenarios/robust.yaml holds {type(settings).__name__}')
+        settings = mode_settings('robust', mode, overrides, RobustSettings)
         scenario = Robust(settings, dtype=np.float32)
         users, uavs = settings.users.count, settings.uavs.count
         networks = len(settings.users.networks)
@@ -160,9 +162,7 @@ class RobustVectorEnv(ScenarioVectorEnv[RobustState, RobustDecision, RobustOutco
         expected = (len(state.seed), *(self.single_action_space.shape or ()))
         if vector.shape != expected:
             raise ValueError(f'action has shape {vector.shape}, but must have {expected}')
-        # Written so that a NaN fails as well.
-        if not np.abs(vector).max() <= 1 + _OVERSHOOT:
-            raise ValueError('action must lie in [-1, 1]: clip it before the step')
+        require_unit_range('action', vector)
         vector = np.clip(vector, -1, 1)
         part = {name: vector[:, block] for name, block in self.action_blocks.items()}
         choices = self.scenario.allowed_splits(state).sum(axis=-1)
