@@ -12,7 +12,6 @@ from sec_nodes.config import Settings
 from sec_nodes.scenarios.fields import (
     Count,
     Decibel,
-    Exponent,
     NotNegative,
     Positive,
     PositiveRange,
@@ -20,6 +19,7 @@ from sec_nodes.scenarios.fields import (
     ProbabilityRange,
     Range,
 )
+from sec_nodes.scenarios.radio import AirSpaceRadio
 
 
 class Site(Settings):
@@ -96,20 +96,10 @@ class Satellites(Settings):
     model: str
 
 
-class Radio(Settings):
+class Radio(AirSpaceRadio):
     """Links from devices to UAVs and satellites."""
 
-    uav_bandwidth_hz: Positive
-    satellite_bandwidth_hz: Positive
     noise_figure_db: NotNegative
-    reference_gain_db: Decibel
-    path_loss_exponent: Exponent
-    rician_factor: NotNegative
-    carrier_hz: Positive
-    satellite_antenna_db: Decibel
-    device_antenna_db: Decibel
-    additional_loss_db: NotNegative
-    shadowing: tuple[Positive, Positive, Positive]
     residual_interference_db: Decibel
     loss: Probability
 

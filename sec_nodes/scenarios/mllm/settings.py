@@ -10,13 +10,13 @@ from pydantic import Field, model_validator
 from sec_nodes.config import Settings
 from sec_nodes.scenarios.fields import (
     Decibel,
-    Exponent,
     NotNegative,
     Positive,
     PositiveRange,
     Probability,
     ProbabilityRange,
 )
+from sec_nodes.scenarios.radio import AirSpaceRadio
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 Angle = Annotated[float, Field(ge=-90, le=90)]
@@ -102,23 +102,13 @@ class Satellites(Settings):
         return self
 
 
-class Radio(Settings):
+class Radio(AirSpaceRadio):
     """Links from devices to UAVs and satellites."""
 
-    uav_bandwidth_hz: Positive
-    satellite_bandwidth_hz: Positive
     noise_dbm: Decibel
     noise_is_density: bool
     interference: Interference
     residual_interference_db: Annotated[float, Field(le=0)]
-    reference_gain_db: Decibel
-    path_loss_exponent: Exponent
-    rician_factor: NotNegative
-    carrier_hz: Positive
-    satellite_antenna_db: Decibel
-    device_antenna_db: Decibel
-    additional_loss_db: NotNegative
-    shadowing: tuple[Positive, Positive, Positive]
     longest_upload_s: Positive
 
 
