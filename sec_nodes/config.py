@@ -143,8 +143,9 @@ def _parse(path: Path) -> tuple[dict[str, Any], yaml.Node | None]:
             f'{path}: cannot be read ({error.strerror}); give an existing file'
         ) from None
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        tree = yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        root = loader.get_single_node()
+        tree = loader.construct_document(root) if root is not None else None
     except yaml.YAMLError as error:
         mark = getattr(error, 'problem_mark', None)
         where = f'{path}:{mark.line + 1}' if mark else str(path)

@@ -51,12 +51,11 @@ def carry_out(order: Order, console: Console) -> Path:
     slots = check_slots(scenario, order.slots)
     episodes = 1 if scenario.same_every_episode else order.episodes
     seed = episode_seeds(order.seed, episodes)
-    names, reference = _names(order, scenario)
-    controllers = [systems.controller(name, scenario, order.seed) for name in names]
+    controllers, reference = _controllers(order, scenario)
     folder = _folder(order)
     traces: list[Trace] = []
     with _progress(console) as progress:
-        for name, controller in zip(names, controllers, strict=True):
+        for name, controller in controllers.items():
             job = progress.add_task(name, total=slots)
             traces.append(
                 simulate(
@@ -64,7 +63,7 @@ def carry_out(order: Order, console: Console) -> Path:
                     controller,
                     seed,
                     slots,
-                    certify=name == reference or len(names) == 1,
+                    certify=name == reference or len(controllers) == 1,
                     after_slot=lambda job=job: progress.advance(job),  # type: ignore[misc]
                 )
             )
@@ -91,28 +90,36 @@ def carry_out(order: Order, console: Console) -> Path:
     return folder
 
 
-def _names(order: Order, scenario: systems.AnyScenario) -> tuple[list[str], str | None]:
-    """Controllers to play, and the reference if there is anything to compare."""
+def _controllers(
+    order: Order, scenario: systems.AnyScenario
+) -> tuple[dict[str, systems.AnyController], str | None]:
+    """Controllers to play by name, and the reference if there is anything to compare.
+
+    A reference that does not know the settings that were chosen is left out.
+    """
     if order.compare is None:
-        return [order.controller or scenario.reference], None
+        name = order.controller or scenario.reference
+        return {name: systems.controller(name, scenario, order.seed)}, None
     known = systems.controllers_of(scenario, in_all=order.compare == ALL)
-    reference = _usable_reference(scenario, order.seed)
     asked = known if order.compare == ALL else order.compare.split(',')
     names = list(dict.fromkeys(name.strip() for name in asked if name.strip()))
     if not names:
         raise ConfigError(f'--compare names no controller; known: {", ".join(known)}')
-    if reference is None:
-        return [name for name in names if order.compare != ALL or name != scenario.reference], None
-    return list(dict.fromkeys([*names, reference])), reference
-
-
-def _usable_reference(scenario: systems.AnyScenario, seed: int) -> str | None:
-    """The scenario's reference, None if it does not know the settings that were chosen."""
     try:
-        systems.controller(scenario.reference, scenario, seed)
+        base = systems.controller(scenario.reference, scenario, order.seed)
     except ConfigError:
-        return None
-    return scenario.reference
+        base = None
+        if order.compare == ALL:
+            names.remove(scenario.reference)
+    if base is not None and scenario.reference not in names:
+        names.append(scenario.reference)
+    made = {
+        name: base
+        if base is not None and name == scenario.reference
+        else systems.controller(name, scenario, order.seed)
+        for name in names
+    }
+    return made, None if base is None else scenario.reference
 
 
 def _folder(order: Order) -> Path:
