@@ -1,0 +1,1 @@
+"""Scenes at sea, questions about them and their true answers: what the small MLLMs are made on."""
