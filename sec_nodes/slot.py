@@ -65,8 +65,10 @@ class ModelTable:
     """(Q,) number of cuts of each model; entries beyond are padding."""
     front_flop: FloatArray
     """(Q, C) work before the cut [FLOP]."""
+    start_flop: FloatArray
+    """(Q, C) work after the cut that is done once, before the first step [FLOP]."""
     back_flop: FloatArray
-    """(Q, C) work after the cut [FLOP]."""
+    """(Q, C) work after the cut of each step [FLOP]."""
     cut_bit: FloatArray
     """(Q, C) size of what is sent, as encoded [bit]."""
 
@@ -228,7 +230,9 @@ class SlotState:
 
     def server_flop(self, server: IntArray, split: IntArray) -> FloatArray:
         """(K,) work that each task leaves to its server if cut at `split` [FLOP]."""
-        return self.models.back_flop[self.executing_model(server), split] * self.tasks.steps
+        model = self.executing_model(server)
+        steps_flop = self.models.back_flop[model, split] * self.tasks.steps
+        return self.models.start_flop[model, split] + steps_flop
 
 
 @dataclass(frozen=True)

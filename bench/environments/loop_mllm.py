@@ -290,8 +290,7 @@ class LoopMllm(gymnasium.Env[Any, Any]):
                 rate = radio.uav_bandwidth_hz * math.log2(1 + sinr)
                 radio_s = min(inputs.size_bit[k] / rate, radio.longest_upload_s)
                 upload_s, upload_j = radio_s, power_w[k] * radio_s
-                compute_s = uavs.flop_per_word * inputs.words[k] / uavs.flop_s
-                compute_j = uavs.compute_power_w * compute_s
+                compute_s, compute_j = self.compute(uavs, s, inputs.words[k])
                 signal_w = self.uav_gain(inputs, k, s, uav_m[s]) * uavs.transmit_power_w
                 other_uavs_w = sum(
                     self.uav_gain(inputs, k, m, uav_m[m]) * uavs.transmit_power_w
@@ -311,8 +310,7 @@ class LoopMllm(gymnasium.Env[Any, Any]):
                 relay_s = isl_m / LIGHT_M_S + hops * inputs.size_bit[k] / satellites.isl_rate_bit_s
                 upload_s = radio_s + flight_s + relay_s
                 upload_j = power_w[k] * (radio_s + flight_s) + satellites.isl_power_w * relay_s
-                compute_s = satellites.flop_per_word * inputs.words[k] / satellites.flop_s
-                compute_j = satellites.compute_power_w * compute_s
+                compute_s, compute_j = self.compute(satellites, s - self.n_uavs, inputs.words[k])
                 signal_w = self.satellite_gain(inputs, seen, k, access)
                 signal_w *= satellites.transmit_power_w
                 down = radio.satellite_bandwidth_hz * math.log2(1 + signal_w / noise_w)
@@ -332,6 +330,15 @@ class LoopMllm(gymnasium.Env[Any, Any]):
             if settings.queue.enabled:
                 found.setdefault('upload_j', []).append(upload_j)
         return self.price(inputs, server, routes, seen, found)
+
+    def compute(self, servers: Any, number: int, words: float) -> tuple[float, float]:
+        """Time and energy of an answer: by the paper's constants, or as a profile has them."""
+        if self.settings.compute == 'paper':
+            compute_s = servers.flop_per_word * words / servers.flop_s
+            return compute_s, servers.compute_power_w * compute_s
+        pace = servers.paces[number]
+        compute_s = pace.start_s + words * pace.word_s
+        return compute_s, pace.power_w * compute_s
 
     def queue(
         self, inputs: Inputs, server: list[int], found: dict[str, list[Any]]

@@ -59,9 +59,9 @@ class Greedy(Controller):
                 server[task] = LOCAL
                 continue
             server[task], split[task], power_w[task] = choice, cut, powers_w[power]
-            work = (
-                state.models.back_flop[state.servers.model[choice], cut] * state.tasks.steps[task]
-            )
+            place = state.servers.model[choice], cut
+            work = state.models.start_flop[place]
+            work = work + state.models.back_flop[place] * state.tasks.steps[task]
             # the answer leaves at latency minus its way back; the queue is busy until then
             way_back_s = state.links.delay_s[state.tasks.device[task], choice]
             backlog_s[choice] = max(

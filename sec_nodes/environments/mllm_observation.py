@@ -149,13 +149,11 @@ class Observer:
 
 def _longest_backlog_s(settings: MllmSettings) -> float:
     """Largest computing that can be left: the last task starts as late as it may and is long."""
-    speeds = (
-        settings.uavs.flop_per_word / settings.uavs.flop_s,
-        settings.satellites.flop_per_word / settings.satellites.flop_s,
-    )
+    longest = max(settings.tasks.words)
     satellites = settings.satellites
     around_m = 4 * math.pi * (7e6 + satellites.altitude_m)
     arrival_s = settings.radio.longest_upload_s + around_m / SPEED_OF_LIGHT_M_S
     arrival_s += satellites.count * settings.tasks.size_bit[1] / satellites.isl_rate_bit_s
-    compute_s = max(speeds) * max(settings.tasks.words)
+    paces = (*settings.uavs.pace, *satellites.pace)
+    compute_s = max(pace.start_s + pace.word_s * longest for pace in paces)
     return arrival_s + settings.queue.longest_wait_s + compute_s - settings.slot_s

@@ -147,6 +147,7 @@ def model_messages(models: ModelTable) -> list[msg.ModelProfile]:
                 model_id=model_id,
                 accuracy=float(models.accuracy[row]),
                 front_flop=models.front_flop[row, cuts].tolist(),
+                start_flop=models.start_flop[row, cuts].tolist(),
                 back_flop=models.back_flop[row, cuts].tolist(),
                 cut_bit=models.cut_bit[row, cuts].tolist(),
             )
@@ -173,6 +174,7 @@ def models_from(profiles: Sequence[msg.ModelProfile]) -> ModelTable:
         accuracy=np.array([profile.accuracy for profile in profiles]),
         n_cuts=n_cuts,
         front_flop=padded('front_flop'),
+        start_flop=padded('start_flop'),
         back_flop=padded('back_flop'),
         cut_bit=padded('cut_bit'),
     )

@@ -26,12 +26,16 @@ class Entry(NamedTuple):
     settings: str
     scenario: str | None
     """None for survey, which needs models besides its settings: see `sec_nodes.world`."""
+    completed_by: str | None = None
+    """What fills in settings that stand in other files; it lies outside the scenarios."""
 
 
 SCENARIOS = {
     'survey': Entry('sec_nodes.scenarios.survey_settings:SurveySettings', None),
     'mllm': Entry(
-        'sec_nodes.scenarios.mllm.settings:MllmSettings', 'sec_nodes.scenarios.mllm:Mllm'
+        'sec_nodes.scenarios.mllm.settings:MllmSettings',
+        'sec_nodes.scenarios.mllm:Mllm',
+        completed_by='sec_nodes.levels:with_levels',
     ),
     'maritime': Entry(
         'sec_nodes.scenarios.maritime.settings:MaritimeSettings',
@@ -73,7 +77,9 @@ def read_settings(name_or_path: str, overrides: Mapping[str, Any] | None = None)
     name = value_of(path, 'name')
     if name not in SCENARIOS:
         raise ConfigError(f'{path}: name = {name!r}: {suggest(str(name), list(SCENARIOS))}')
-    return load(path, imported(SCENARIOS[name].settings), overrides, mode)
+    entry = SCENARIOS[name]
+    settings: Settings = load(path, imported(entry.settings), overrides, mode)
+    return imported(entry.completed_by)(settings) if entry.completed_by else settings
 
 
 def read_survey(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> SurveySettings:

@@ -33,6 +33,7 @@ def models():
         accuracy=np.array([0.8, 0.95]),
         n_cuts=np.array([3, 4]),
         front_flop=np.array([[0.0, 4e6, 10e6, 0.0], [0.0, 20e6, 60e6, 100e6]]),
+        start_flop=np.zeros((2, 4)),
         back_flop=np.array([[10e6, 6e6, 0.0, 0.0], [100e6, 80e6, 40e6, 0.0]]),
         cut_bit=np.array([[4e5, 1e5, 256.0, 0.0], [4e5, 2e5, 5e4, 256.0]]),
     )

@@ -65,22 +65,24 @@ class SlotCosts:
     def __init__(self, settings: MllmSettings, links: Links, dtype: DTypeLike) -> None:
         self._settings, self._links = settings, links
         uavs, satellites = settings.uavs, settings.satellites
+        settings.require_complete()
         m, n = uavs.count, satellites.count
         self._n_uavs = m
-
-        def by_server(uav: float, satellite: float) -> FloatArray:
-            return np.array([uav] * m + [satellite] * n, dtype=dtype)
+        paces = [*uavs.pace, *satellites.pace]
 
         self.accuracy = np.array([*uavs.accuracy, *satellites.accuracy], dtype=dtype)
         """(S,) A."""
-        self.seconds_per_word = by_server(
-            uavs.flop_per_word / uavs.flop_s, satellites.flop_per_word / satellites.flop_s
-        )
-        """(S,) v / f."""
-        self.compute_power_w = by_server(uavs.compute_power_w, satellites.compute_power_w)
+        self.start_s = np.array([pace.start_s for pace in paces], dtype=dtype)
+        """(S,) image and prompt; 0 in the paper."""
+        self.seconds_per_word = np.array([pace.word_s for pace in paces], dtype=dtype)
+        """(S,) v / f in the paper."""
+        self.compute_power_w = np.array([pace.power_w for pace in paces], dtype=dtype)
         """(S,) P_exe."""
-        self.send_power_w = by_server(uavs.transmit_power_w, satellites.transmit_power_w)
+        self.send_power_w = np.array(
+            [uavs.transmit_power_w] * m + [satellites.transmit_power_w] * n, dtype=dtype
+        )
         """(S,) P_m, P_n."""
+        self._starts_at_once = not self.start_s.any()
 
     def evaluate(
         self, state: MllmState, decision: MllmDecision, routes: Routes, gain: FloatArray
@@ -183,8 +185,10 @@ class SlotCosts:
         return Stage(send_s + forward_s, power_w * send_s + forward_j)
 
     def _compute(self, state: MllmState, server: IntArray) -> Stage:
-        """Eqs (14), (15), (23), (24)."""
+        """Eqs (14), (15), (23), (24), and what a profile says comes before the first word."""
         time_s = self.seconds_per_word.take(server) * state.words
+        if not self._starts_at_once:
+            time_s += self.start_s.take(server)
         return Stage(time_s, self.compute_power_w.take(server) * time_s)
 
     def _download(self, state: MllmState, gain: FloatArray, way: Way) -> Stage:

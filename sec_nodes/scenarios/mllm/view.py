@@ -33,7 +33,8 @@ class MllmView:
     """Single slots of mllm.
 
     Every server has a model of its own, with one cut: everything behind it. A step is a word of
-    the answer. Devices cannot compute, so tasks can neither stay (`LOCAL`) nor be `DECLINED`;
+    the answer. Where profiles give times, work is what the server's `flop_s` does in that time.
+    Devices cannot compute, so tasks can neither stay (`LOCAL`) nor be `DECLINED`;
     `compute_share` and `backup` have no meaning here, and only the horizontal part of goals has.
 
     Args:
@@ -124,14 +125,17 @@ class MllmView:
 
     def _models(self) -> ModelTable:
         uavs, satellites = self.settings.uavs, self.settings.satellites
-        work = [uavs.flop_per_word] * uavs.count + [satellites.flop_per_word] * satellites.count
-        n_models = len(work)
+        speed_flop_s = self._by_tier(uavs.flop_s, satellites.flop_s)
+        paces = [*uavs.pace, *satellites.pace]
+        n_models = len(paces)
+        named = (*(uavs.models or ()), *(satellites.models or ()))
         return ModelTable(
-            model_id=tuple(f'mllm_{number}' for number in range(n_models)),
+            model_id=named or tuple(f'mllm_{number}' for number in range(n_models)),
             accuracy=np.array([*uavs.accuracy, *satellites.accuracy]),
             n_cuts=np.ones(n_models, dtype=np.int64),
             front_flop=np.zeros((n_models, 1)),
-            back_flop=np.array(work)[:, None],
+            start_flop=(speed_flop_s * [pace.start_s for pace in paces])[:, None],
+            back_flop=(speed_flop_s * [pace.word_s for pace in paces])[:, None],
             cut_bit=np.zeros((n_models, 1)),
         )
 
@@ -148,7 +152,7 @@ class MllmView:
             velocity_m_s=np.vstack([np.zeros_like(uav_m), (later - here) / _TRACK_STEP_S]),
             model=np.arange(n_servers),
             flop_s=self._by_tier(uavs.flop_s, satellites.flop_s),
-            compute_power_w=self._by_tier(uavs.compute_power_w, satellites.compute_power_w),
+            compute_power_w=np.array([p.power_w for p in (*uavs.pace, *satellites.pace)]),
             transmit_power_w=self._by_tier(uavs.transmit_power_w, satellites.transmit_power_w),
             backlog_s=state.backlog_s[copy],
             energy_left_j=np.full(n_servers, np.inf),

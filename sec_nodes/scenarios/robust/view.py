@@ -105,6 +105,7 @@ class RobustView:
             accuracy=np.ones(len(tables.layers)),
             n_cuts=tables.layers + 1,
             front_flop=tables.front_flop.astype(float),
+            start_flop=np.zeros(tables.rear_flop.shape),
             back_flop=tables.rear_flop.astype(float),
             cut_bit=tables.cut_bit.astype(float),
         )
