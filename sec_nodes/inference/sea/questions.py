@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,7 +174,7 @@ def _clearly_ordered(ships: Sequence[Ship]) -> bool:
     """Neighbours of different colours are well apart from left to right."""
     return all(
         right.at[0] - left.at[0] >= 0.6 * _CLEAR or left.colour == right.colour
-        for left, right in zip(ships[:-1], ships[1:], strict=True)
+        for left, right in pairwise(ships)
     )
 
 
