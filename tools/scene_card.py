@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from sec_nodes.inference.engine import SplitModel
-from sec_nodes.inference.manifest import CutInfo, Manifest, ModelEntry
+from sec_nodes.inference.manifest import ClassifierEntry, CutInfo, Manifest
 from sec_nodes.inference.scenes import CLASSES
 
 SOURCE_COMMAND = 'python tools/train_scene_classifier.py'
@@ -51,7 +51,7 @@ def wilson_interval(hits: int, count: int, z: float = 1.96) -> tuple[float, floa
     return (centre - half) / (1 + z * z / count), (centre + half) / (1 + z * z / count)
 
 
-def entry_of(models_dir: Path, scored: ScoredModel) -> ModelEntry:
+def entry_of(models_dir: Path, scored: ScoredModel) -> ClassifierEntry:
     """The manifest's entry, everything in it read from the file or counted."""
     content = scored.path.read_bytes()
     model = onnx.load_model_from_string(content)
@@ -60,7 +60,7 @@ def entry_of(models_dir: Path, scored: ScoredModel) -> ModelEntry:
     hits = scored.predicted == scored.labels
     low, high = wilson_interval(int(hits.sum()), hits.size)
     trained = [t for t in model.graph.initializer if t.dims and t.data_type == TensorProto.FLOAT]
-    return ModelEntry.model_validate(
+    return ClassifierEntry.model_validate(
         {
             'id': scored.id,
             'kind': 'classifier',

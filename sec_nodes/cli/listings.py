@@ -70,8 +70,8 @@ def model_table() -> Table:
             entry.id,
             entry.task,
             f'{sum(file.bytes for file in entry.files) / 1024:.0f}',
-            f'{entry.flop / 1e6:.1f}',
-            f'{100 * entry.accuracy.value:.1f}',
+            f'{(entry.flop_prefix if entry.kind == "mllm" else entry.flop) / 1e6:.1f}',
+            f'{100 * entry.accuracy.value:.1f}' if entry.accuracy else 'not measured',
         )
         for entry in entries
     )

@@ -6,10 +6,10 @@ import hashlib
 import os
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 MODELS_DIR_VARIABLE = 'SEC_MODELS_DIR'
 
@@ -65,26 +65,115 @@ class Accuracy(_Strict):
     per_class: dict[str, float]
 
 
-class ModelEntry(_Strict):
-    """One model; the first of its files is the graph.
+class _Described(_Strict):
+    """What every entry has."""
+
+    id: str = Field(pattern=r'^[a-z0-9][a-z0-9_.-]*$')
+    task: str
+
+
+class _Cuttable(_Described):
+    """A graph with one input and one output; the first of its files is that graph.
 
     `flop` counts 2 per multiply-add of convolutions and matrix products.
     """
 
-    id: str = Field(pattern=r'^[a-z0-9][a-z0-9_.-]*$')
-    kind: Literal['classifier']
-    task: str
     source_command: str
     files: tuple[ModelFile, ...] = Field(min_length=1)
     input: TensorInfo
     output: TensorInfo
-    classes: tuple[str, ...] = Field(min_length=2)
     flop: int = Field(gt=0)
     cuts: tuple[CutInfo, ...] = Field(min_length=2)
     parameters: int = Field(gt=0)
-    accuracy: Accuracy
     opset: int
     ir_version: int
+
+
+class ClassifierEntry(_Cuttable):
+    """A classifier that was trained and measured."""
+
+    kind: Literal['classifier']
+    classes: tuple[str, ...] = Field(min_length=2)
+    accuracy: Accuracy
+
+
+class NetworkEntry(_Cuttable):
+    """A network with random weights or a user's: it can be cut and timed, not trusted."""
+
+    kind: Literal['network']
+    classes: tuple[str, ...] | None = None
+    accuracy: Accuracy | None = None
+
+
+Role = Literal['vision', 'embed', 'decoder', 'tokenizer', 'config']
+
+
+class MllmFile(ModelFile):
+    """A file of a multimodal LLM and what it is; several entries may share one."""
+
+    role: Role
+
+
+class MllmAccuracy(_Strict):
+    """Share of held-out questions answered rightly, overall and per kind of question.
+
+    `majority_baseline` is what always giving the commonest answer of a kind would reach.
+    """
+
+    value: float = Field(ge=0.0, le=1.0)
+    interval_95: tuple[float, float]
+    n_heldout: int = Field(gt=0)
+    heldout_first_seed: int = Field(ge=0)
+    per_kind: dict[str, float]
+    majority_baseline: dict[str, float]
+
+
+class Generation(_Strict):
+    """How fast a multimodal LLM was on a platform, one question at a time."""
+
+    platform: str
+    tokens_per_s: float = Field(gt=0.0)
+    first_token_s: float = Field(gt=0.0)
+    peak_byte: int = Field(gt=0)
+
+
+class MllmEntry(_Described):
+    """A multimodal LLM at one level of quantisation.
+
+    `base` names the model that the levels have in common. `image` is (height, width, 3), `hidden`
+    the width of its features, `context` its longest prompt with answer [token]. `flop_prefix` is
+    the work for a picture, `flop_per_token` that for each generated token; `weights_byte` is the
+    size of the three graphs.
+    """
+
+    kind: Literal['mllm']
+    source: str
+    license: str
+    base: str
+    quantisation: str
+    files: tuple[MllmFile, ...]
+    parameters: int = Field(gt=0)
+    image: tuple[int, int, int]
+    image_tokens: int = Field(gt=0)
+    hidden: int = Field(gt=0)
+    layers: int = Field(gt=0)
+    context: int = Field(gt=0)
+    flop_prefix: int = Field(gt=0)
+    flop_per_token: int = Field(gt=0)
+    weights_byte: int = Field(gt=0)
+    accuracy: MllmAccuracy | None = None
+    measured: tuple[Generation, ...] = ()
+
+    @model_validator(mode='after')
+    def _every_role_once(self) -> MllmEntry:
+        roles = sorted(file.role for file in self.files)
+        if roles != sorted(get_args(Role)):
+            raise ValueError(f'files have roles {roles}, expected each of {get_args(Role)} once')
+        return self
+
+
+ModelEntry = Annotated[ClassifierEntry | NetworkEntry | MllmEntry, Field(discriminator='kind')]
+"""Any entry; its `kind` says which."""
 
 
 class Manifest(_Strict):
@@ -101,6 +190,29 @@ class Manifest(_Strict):
         near = get_close_matches(model_id, ids, 1)
         hint = f'did you mean {near[0]!r}?' if near else f'known ids: {", ".join(ids) or "none"}'
         raise ModelError(f'model {model_id!r} is not in the manifest; {hint}')
+
+    def network(self, model_id: str) -> ClassifierEntry | NetworkEntry:
+        """The entry of that id if it is one graph that can be cut; ModelError otherwise."""
+        entry = self.entry(model_id)
+        if isinstance(entry, MllmEntry):
+            raise ModelError(f'model {model_id!r} is an mllm, which cannot be cut at layers')
+        return entry
+
+    def classifier(self, model_id: str) -> ClassifierEntry:
+        """The entry of that id if it is a measured classifier; ModelError otherwise."""
+        entry = self.entry(model_id)
+        if not isinstance(entry, ClassifierEntry):
+            raise ModelError(f'model {model_id!r} is of kind {entry.kind}, not a classifier')
+        return entry
+
+    def mllm(self, model_id: str) -> MllmEntry:
+        """The entry of that id if it is a multimodal LLM; ModelError otherwise."""
+        entry = self.entry(model_id)
+        if not isinstance(entry, MllmEntry):
+            raise ModelError(
+                f'model {model_id!r} is of kind {entry.kind}; it answers no questions'
+            )
+        return entry
 
 
 def default_models_dir() -> Path:
