@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from sec_nodes.config import suggest
-from sec_nodes.scenarios.survey import Survey
+from sec_nodes.scenarios.offloading import Offloading
 from sec_nodes.slot import LOCAL, FloatArray, IntArray, SlotDecision, SlotState
 
 ENTRY_POINT_GROUP = 'sec_nodes.controllers'
@@ -32,7 +32,7 @@ class Controller(ABC):
 
     name: ClassVar[str]
 
-    def __init__(self, scenario: Survey, seed: int = 0) -> None:
+    def __init__(self, scenario: Offloading, seed: int = 0) -> None:
         self.scenario = scenario
         self.seed = seed
 

@@ -11,7 +11,6 @@ from typing import Any
 from sec_nodes.config import ConfigError, suggest
 from sec_nodes.fleet.settings import VEHICLES, FleetSettings, Process
 from sec_nodes.loop.ids import ALL_IDS, parse_ids
-from sec_nodes.scenarios.survey_settings import SurveySettings
 
 COORDINATOR = 'coordinator'
 RECORDER = 'recorder'
@@ -57,7 +56,7 @@ class RunFiles:
 
 
 def expand(
-    fleet: FleetSettings, scenario: SurveySettings, files: RunFiles, host: str | None = None
+    fleet: FleetSettings, scenario: Any, files: RunFiles, host: str | None = None
 ) -> list[ProcessSpec]:
     """Every process that one machine starts.
 

@@ -14,8 +14,7 @@ import yaml
 from sec_nodes.config import ConfigError, parse_overrides, suggest
 from sec_nodes.fleet.expand import ProcessSpec, RunFiles, expand
 from sec_nodes.fleet.settings import FleetSettings, check_run_name, read_fleet
-from sec_nodes.scenarios.registry import read_survey
-from sec_nodes.scenarios.survey_settings import SurveySettings
+from sec_nodes.scenarios.registry import read_flown
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Plan:
     """A run that can start: all its names resolve and all its numbers are in range."""
 
     fleet: FleetSettings
-    scenario: SurveySettings
+    scenario: Any
     files: RunFiles
     processes: list[ProcessSpec]
     host: str | None = None
@@ -68,7 +67,7 @@ def make_plan(request: Request) -> Plan:
         ConfigError: anything that cannot be used; the text names it and the remedy.
     """
     fleet = read_fleet(request.fleet, _fleet_overrides(request))
-    scenario = read_survey(fleet.scenario, parse_overrides(list(request.settings)))
+    scenario = read_flown(fleet.scenario, parse_overrides(list(request.settings)))
     scenario = _absolute_paths(scenario)
     if fleet.images:
         check_images(fleet.images)
@@ -107,7 +106,7 @@ def check_images(folder: Path) -> None:
         raise ConfigError(f'images = {folder}: {error}') from None
 
 
-def check_models_and_controller(fleet: FleetSettings, scenario: SurveySettings) -> None:
+def check_models_and_controller(fleet: FleetSettings, scenario: Any) -> None:
     """Read the models, checksums included, and make the controller once.
 
     Raises:
@@ -133,7 +132,7 @@ def check_models_and_controller(fleet: FleetSettings, scenario: SurveySettings) 
 
 
 def parse_failures(
-    texts: Sequence[str], scenario: SurveySettings, slots: int, seed: int
+    texts: Sequence[str], scenario: Any, slots: int, seed: int
 ) -> list[InjectedFailure]:
     """Failures to inject, in order of their slots.
 
@@ -188,9 +187,9 @@ def _fleet_overrides(request: Request) -> Mapping[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _absolute_paths(scenario: SurveySettings) -> SurveySettings:
+def _absolute_paths(scenario: Any) -> Any:
     """Nodes may run in another folder than the one the user is in."""
-    tle_file = scenario.satellites.tle_file
+    tle_file = getattr(scenario.satellites, 'tle_file', None)
     if tle_file is None:
         return scenario
     if not tle_file.is_file():

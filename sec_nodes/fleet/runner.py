@@ -185,7 +185,7 @@ class Run:
         names = [f'uav_{i}' for i in range(uavs)] + [f'satellite_{i}' for i in range(satellites)]
         return Scoreboard(
             area_m=plan.scenario.area_m,
-            batteries_j=plan.scenario.uavs.battery_j,
+            batteries_j=getattr(plan.scenario.uavs, 'battery_j', None),
             servers=dict(enumerate(names)),
             on_slot=self._view.slot,
             on_event=self._view.event,

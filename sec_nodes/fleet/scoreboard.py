@@ -32,7 +32,7 @@ class Scoreboard:
 
     Args:
         area_m: east and north extent of the area [m].
-        batteries_j: full battery of a UAV [J].
+        batteries_j: full battery of a UAV [J]; none where energy is no limit.
         servers: names of all servers, by their numbers.
         on_slot: called with a snapshot when a slot is closed.
         on_event: called with the text of each event; must not call back.
@@ -42,7 +42,7 @@ class Scoreboard:
     def __init__(
         self,
         area_m: tuple[float, float],
-        batteries_j: float,
+        batteries_j: float | None,
         servers: Mapping[int, str],
         on_slot: Callable[[Snapshot], None] | None = None,
         on_event: Callable[[str], None] | None = None,
@@ -132,7 +132,8 @@ class Scoreboard:
         with self._lock:
             for server in message.servers:
                 position = server.position
-                left = server.energy_left_j / self._battery_j if server.has_battery else None
+                full_j = self._battery_j if server.has_battery else None
+                left = server.energy_left_j / full_j if full_j else None
                 self._servers[server.name] = ServerView(
                     name=server.name,
                     is_uav=server.kind == 0,

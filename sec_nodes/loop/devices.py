@@ -33,11 +33,11 @@ class DeviceFleet:
     def __init__(self, settings: SurveySettings, ids: list[int], seed: int) -> None:
         self.ids: IntArray = np.array(ids, dtype=np.int64)
         self.slot = -1
-        self.free_s = np.zeros(len(ids))
+        self.free_s: FloatArray = np.zeros(len(ids))
         self._settings, self._seed = settings, seed
         place = uniform(seed, Stream.PLACEMENT, self.ids, 0, 4)
         slowest, fastest = settings.devices.flop_s
-        self.flop_s = slowest * (fastest / slowest) ** place[:, 3]
+        self.flop_s: FloatArray = slowest * (fastest / slowest) ** place[:, 3]
         self._area_m = np.array(settings.area_m)
         self._horizontal_m = place[:, :2] * self._area_m
         self._heading_rad = place[:, 2] * 2 * math.pi

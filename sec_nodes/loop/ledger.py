@@ -24,6 +24,8 @@ class Task:
     accuracy: float
     answer_bit: float
     prompt: str = ''
+    input_bit: float = 0.0
+    steps: float = 1.0
 
     def fault(self) -> str:
         """Why the task makes no sense; empty if it does."""
@@ -35,8 +37,11 @@ class Task:
             return f'deadline_s = {self.deadline_s} must be positive'
         if not 0 <= self.accuracy <= 1:
             return f'accuracy = {self.accuracy} must lie in [0, 1]'
-        if not (math.isfinite(self.answer_bit) and self.answer_bit >= 0):
-            return f'answer_bit = {self.answer_bit} must not be negative'
+        for name in ('answer_bit', 'input_bit'):
+            if not 0 <= getattr(self, name) < math.inf:
+                return f'{name} = {getattr(self, name)} must not be negative'
+        if not 0 < self.steps < math.inf:
+            return f'steps = {self.steps} must be positive'
         return ''
 
 

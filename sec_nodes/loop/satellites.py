@@ -77,6 +77,7 @@ class SatelliteNetwork:
                 f'{len(self.constellation)} satellites of the constellation; ask for fewer'
             )
         self._count = settings.satellites.count
+        self.labels: tuple[str, ...] = self.constellation.names
         self._plan(HORIZON_S)
 
     def at(self, time_s: float) -> SatelliteView:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from sec_nodes.controllers.base import Controller
-from sec_nodes.scenarios.survey import Survey, Violation
+from sec_nodes.scenarios.offloading import Offloading, Violation
 from sec_nodes.slot import DECLINED, BoolArray, FloatArray, IntArray, SlotDecision, SlotState
+
+_GOAL_SLACK_M = 1e-6
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def describe(violation: int) -> str:
 
 
 def screen(
-    scenario: Survey, state: SlotState, decision: SlotDecision, fallback: Controller
+    scenario: Offloading, state: SlotState, decision: SlotDecision, fallback: Controller
 ) -> Screened:
     """Replace each task's decision that breaks a constraint by that of the fallback.
 
@@ -75,7 +77,7 @@ def _insert(decision: SlotDecision, rows: IntArray, substitute: SlotDecision) ->
 
 
 def _sound_goals(
-    scenario: Survey, state: SlotState, decision: SlotDecision
+    scenario: Offloading, state: SlotState, decision: SlotDecision
 ) -> tuple[SlotDecision, int]:
     """Goals clipped to the area; what is not a number holds its position."""
     here_m: FloatArray = state.servers.position_m[: state.n_uavs]
@@ -84,9 +86,7 @@ def _sound_goals(
         return replace(decision, uav_goal_m=here_m.copy()), state.n_uavs
     broken = np.logical_not(np.all(np.isfinite(goal_m), axis=1))
     goal_m = np.where(broken[:, None], here_m, goal_m)
-    east_m, north_m = scenario.settings.area_m
-    low_m = np.array([0.0, 0.0, min(scenario.settings.uavs.altitude_m)])
-    high_m = np.array([east_m, north_m, max(scenario.settings.uavs.altitude_m)])
+    low_m, high_m = scenario.airspace_m()
     clipped_m = np.clip(goal_m, low_m, high_m)
-    moved = (clipped_m != goal_m).any(axis=1)
+    moved = (np.abs(clipped_m - goal_m) > _GOAL_SLACK_M).any(axis=1)
     return replace(decision, uav_goal_m=clipped_m), int(np.count_nonzero(broken | moved))

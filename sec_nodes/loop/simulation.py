@@ -1,4 +1,4 @@
-"""The survey scenario without ROS: what a lockstep run of the nodes comes to, task by task.
+"""A world without ROS: what a lockstep run of the nodes comes to, task by task.
 
 Fleets, links, queues and stages are those that the nodes use. Payloads are never lost here, and no
 server fails: resending and repairing are the coordinator's business.
@@ -12,35 +12,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sec_nodes.loop.devices import DeviceFleet
 from sec_nodes.loop.ledger import Task
-from sec_nodes.loop.links import Receivers, link_table
-from sec_nodes.loop.satellites import SatelliteNetwork
-from sec_nodes.loop.uavs import UavFleet
+from sec_nodes.loop.links import Receivers
 from sec_nodes.scenarios.base import Scenario, SlotSummary
-from sec_nodes.scenarios.survey import Survey
 from sec_nodes.slot import (
     DECLINED,
     DeviceTable,
     FloatArray,
     IntArray,
-    ServerKind,
     ServerTable,
     SlotDecision,
     SlotOutcome,
     SlotState,
     TaskTable,
 )
+from sec_nodes.world.base import Sky, World
 
 CONTROL_STEP_S = 1 / 50
 """Control period of the autopilots, as that of the uav node."""
 HORIZON = 100
-"""Slots of an episode: the mllm paper's, which the survey has its radio from."""
+"""Slots of an episode: the mllm paper's, which the survey has its radio from as well."""
 
 
 @dataclass(frozen=True)
-class SurveyState:
-    """B copies of the survey at the start of a slot."""
+class FlownState:
+    """B copies of a world at the start of a slot."""
 
     slots: tuple[SlotState, ...]
     """What a controller sees, copy by copy."""
@@ -49,7 +45,7 @@ class SurveyState:
 
 
 @dataclass(frozen=True)
-class SurveyOutcome:
+class FlownOutcome:
     """What the decisions came to, copy by copy."""
 
     outcomes: tuple[SlotOutcome, ...]
@@ -64,25 +60,23 @@ class Field:
     """Devices, UAVs and satellites of one copy, and how busy they are.
 
     Args:
-        scenario: the system.
-        network: its satellites, which copies share because they are where they are.
+        world: the system.
+        sky: its satellites.
         seed: seed of this copy.
     """
 
-    def __init__(self, scenario: Survey, network: SatelliteNetwork, seed: int) -> None:
-        settings = scenario.settings
-        self._scenario, self._network, self._seed = scenario, network, seed
-        self.devices = DeviceFleet(settings, list(range(settings.devices.count)), seed)
-        self.uavs = UavFleet(settings, list(range(settings.uavs.count)), CONTROL_STEP_S)
+    def __init__(self, world: World, sky: Sky, seed: int) -> None:
+        settings = world.settings
+        self._world, self._scenario, self._sky, self._seed = world, world.scenario, sky, seed
+        self.devices = world.devices(list(range(settings.devices.count)), seed)
+        self.uavs = world.uavs(list(range(settings.uavs.count)), CONTROL_STEP_S)
         self.free_s = np.zeros(settings.n_servers)
         """(S,) when each server has finished its queue [s]."""
-        kinds = [ServerKind.UAV] * settings.uavs.count
-        kinds += [ServerKind.SATELLITE] * settings.satellites.count
-        self._kind: IntArray = np.array(kinds, dtype=np.int64)
+        self._servers = [world.server(number) for number in range(settings.n_servers)]
 
     def __deepcopy__(self, memo: dict[int, object]) -> Field:
-        """A field that goes its own way from here; scenario and orbits stay shared."""
-        shared = (self._scenario, self._scenario.settings, self._network)
+        """A field that goes its own way from here; world and orbits stay shared."""
+        shared = (self._world, self._scenario, self._scenario.settings, self._sky)
         memo.update({id(part): part for part in shared})
         twin = object.__new__(Field)
         twin.__dict__ = copy.deepcopy(self.__dict__, memo)
@@ -95,7 +89,7 @@ class Field:
         while self.uavs.due(now_s):
             self.uavs.step()
         settings, devices = self._scenario.settings, self.devices
-        receivers, servers = self._servers(now_s)
+        receivers, servers = self._look_around(now_s)
         row_of = self._scenario.models.model_id.index
         return SlotState(
             slot=number,
@@ -108,12 +102,12 @@ class Field:
                 devices.velocity_m_s,
                 devices.flop_s,
                 devices.backlog_s(now_s),
-                np.full(len(devices.ids), row_of(settings.devices.model)),
+                np.full(len(devices.ids), row_of(self._world.device_model)),
             ),
             servers=servers,
             models=self._scenario.models,
-            links=link_table(
-                settings, self._seed, number, devices.ids, devices.position_m, receivers
+            links=self._world.links(
+                self._seed, number, devices.ids, devices.position_m, receivers
             ),
         )
 
@@ -134,22 +128,24 @@ class Field:
         return SlotOutcome(**whole), violation, int((decision.server == DECLINED).sum())
 
     def _occupy(self, state: SlotState, decision: SlotDecision, outcome: SlotOutcome) -> None:
-        """Let queues reach into the next slot."""
+        """Let queues reach into the next slot; what is refused occupies nobody."""
         front_end_s = state.time_s + outcome.front_s
         back_end_s = front_end_s + outcome.upload_s + outcome.wait_s + outcome.back_s
         np.maximum.at(self.devices.free_s, state.tasks.device, front_end_s)
-        sent = decision.server >= 0
+        sent = (decision.server >= 0) & np.isfinite(back_end_s)
+        if not self._scenario.queue.enabled:
+            return
         np.maximum.at(self.free_s, decision.server[sent], back_end_s[sent])
 
-    def _servers(self, now_s: float) -> tuple[Receivers, ServerTable]:
+    def _look_around(self, now_s: float) -> tuple[Receivers, ServerTable]:
         """Where servers and their receivers are, and what they can do."""
-        settings, view, motion = self._scenario.settings, self._network.at(now_s), self.uavs.motion
+        settings, view, motion = self._scenario.settings, self._sky.at(now_s), self.uavs.motion
         own = np.arange(settings.uavs.count)
-        uav, satellite = settings.uavs, settings.satellites
         row_of = self._scenario.models.model_id.index
-        transmit_power_w = self._by_tier(uav.transmit_power_w, satellite.transmit_power_w)
+        kind = self._of_servers('kind').astype(np.int64)
+        transmit_power_w = self._of_servers('transmit_power_w')
         receivers = Receivers(
-            kind=self._kind,
+            kind=kind,
             receiver=np.concatenate([own, len(own) + view.access]),
             position_m=np.vstack([motion.position_m, view.access_position_m]),
             in_view=np.concatenate([np.ones(len(own), dtype=bool), view.in_view]),
@@ -159,55 +155,56 @@ class Field:
             transmit_power_w=transmit_power_w,
         )
         servers = ServerTable(
-            kind=self._kind,
-            alive=np.ones(len(self._kind), dtype=bool),
+            kind=kind,
+            alive=np.ones(len(kind), dtype=bool),
             position_m=np.vstack([motion.position_m, view.position_m]),
             velocity_m_s=np.vstack([motion.velocity_m_s, view.velocity_m_s]),
-            model=self._by_tier(row_of(uav.model), row_of(satellite.model)).astype(np.int64),
-            flop_s=self._by_tier(uav.flop_s, satellite.flop_s),
-            compute_power_w=self._by_tier(uav.compute_power_w, satellite.compute_power_w),
+            model=np.array([row_of(server.model_id) for server in self._servers], dtype=np.int64),
+            flop_s=self._of_servers('flop_s'),
+            compute_power_w=self._of_servers('compute_power_w'),
             transmit_power_w=transmit_power_w,
             backlog_s=np.maximum(0.0, self.free_s - now_s),
-            energy_left_j=np.full(len(self._kind), np.inf),
+            energy_left_j=np.full(len(kind), np.inf),
         )
         return receivers, servers
 
-    def _by_tier(self, of_uavs: float, of_satellites: float) -> FloatArray:
-        return np.where(self._kind == ServerKind.UAV, of_uavs, of_satellites)
+    def _of_servers(self, name: str) -> FloatArray:
+        return np.array([getattr(server, name) for server in self._servers], dtype=float)
 
 
-class SurveySystem(Scenario[SurveyState, tuple[SlotDecision, ...], SurveyOutcome]):
-    """The survey scenario as one that can be simulated.
+class FlownSystem(Scenario[FlownState, tuple[SlotDecision, ...], FlownOutcome]):
+    """A world as a scenario that can be simulated.
 
     Args:
-        scenario: costs and constraints, with the tables of the models.
+        world: costs and constraints, with the tables of the models.
     """
 
-    name = 'survey'
     reference = 'greedy'
 
-    def __init__(self, scenario: Survey) -> None:
-        self.survey = scenario
-        self.settings = scenario.settings
-        self._network = SatelliteNetwork(scenario.settings)
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.settings = world.settings
+        self.name = world.settings.name  # type: ignore[misc]
 
     @property
     def horizon(self) -> int:
         """Slots of an episode."""
         return HORIZON
 
-    def reset(self, seed: IntArray) -> SurveyState:
+    def reset(self, seed: IntArray) -> FlownState:
         """Begin an episode in each copy."""
-        fields = tuple(Field(self.survey, self._network, int(number)) for number in seed)
-        return SurveyState(tuple(field.open_slot(0) for field in fields), fields)
+        fields = tuple(
+            Field(self.world, self.world.sky(int(number)), int(number)) for number in seed
+        )
+        return FlownState(tuple(field.open_slot(0) for field in fields), fields)
 
-    def evaluate(self, state: SurveyState, decision: tuple[SlotDecision, ...]) -> SurveyOutcome:
+    def evaluate(self, state: FlownState, decision: tuple[SlotDecision, ...]) -> FlownOutcome:
         """Latencies, energies and violated constraints."""
         return self._carry_out(copy.deepcopy(state.fields), state, decision)
 
     def step(
-        self, state: SurveyState, decision: tuple[SlotDecision, ...]
-    ) -> tuple[SurveyState, SurveyOutcome]:
+        self, state: FlownState, decision: tuple[SlotDecision, ...]
+    ) -> tuple[FlownState, FlownOutcome]:
         """Carry a slot out and open the next one."""
         fields = copy.deepcopy(state.fields)
         outcome = self._carry_out(fields, state, decision)
@@ -215,9 +212,9 @@ class SurveySystem(Scenario[SurveyState, tuple[SlotDecision, ...], SurveyOutcome
             field.open_slot(before.slot + 1)
             for field, before in zip(fields, state.slots, strict=True)
         )
-        return SurveyState(following, fields), outcome
+        return FlownState(following, fields), outcome
 
-    def summarise(self, state: SurveyState, outcome: SurveyOutcome) -> SlotSummary:
+    def summarise(self, state: FlownState, outcome: FlownOutcome) -> SlotSummary:
         """Mean cost (31) and latency of the tasks that were served, and how many were."""
         parts = zip(
             state.slots, outcome.outcomes, outcome.violations, outcome.declined, strict=True
@@ -230,15 +227,15 @@ class SurveySystem(Scenario[SurveyState, tuple[SlotDecision, ...], SurveyOutcome
     def _carry_out(
         self,
         fields: tuple[Field, ...],
-        state: SurveyState,
+        state: FlownState,
         decision: tuple[SlotDecision, ...],
-    ) -> SurveyOutcome:
+    ) -> FlownOutcome:
         parts = [
             field.carry_out(slot, answer)
             for field, slot, answer in zip(fields, state.slots, decision, strict=True)
         ]
         outcomes, violations, declined = zip(*parts, strict=True)
-        return SurveyOutcome(outcomes, violations, declined)
+        return FlownOutcome(outcomes, violations, declined)
 
     def _summary(
         self, state: SlotState, outcome: SlotOutcome, violation: IntArray, declined: int
@@ -246,7 +243,7 @@ class SurveySystem(Scenario[SurveyState, tuple[SlotDecision, ...], SurveyOutcome
         latency_s, energy_j = outcome.latency_s, outcome.energy_j
         served = np.isfinite(latency_s)
         some = bool(served.any())
-        cost = self.survey.cost(latency_s[served], energy_j[served])
+        cost = self.world.scenario.cost(latency_s[served], energy_j[served])
         return {
             'cost': float(cost.mean()) if some else np.nan,
             'latency_s': float(latency_s[served].mean()) if some else np.nan,
@@ -265,8 +262,8 @@ def _task_table(tasks: list[Task], now_s: float) -> TaskTable:
         created_s=np.full(len(tasks), now_s),
         deadline_s=np.array([task.deadline_s for task in tasks]),
         accuracy=np.array([task.accuracy for task in tasks]),
-        input_bit=np.zeros(len(tasks)),
-        steps=np.ones(len(tasks)),
+        input_bit=np.array([task.input_bit for task in tasks]),
+        steps=np.array([task.steps for task in tasks]),
         answer_bit=np.array([task.answer_bit for task in tasks]),
         attempt=np.zeros(len(tasks), dtype=np.int64),
     )

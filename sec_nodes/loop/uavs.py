@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import astuple
 
 import numpy as np
 
 from sec_nodes.physics.energy import propulsion_power_w
 from sec_nodes.physics.motion import MotionLimits, MotionState, track
-from sec_nodes.scenarios.survey_settings import SurveySettings
 from sec_nodes.slot import FloatArray, IntArray
 
 SETPOINT_SHARE = 0.8
 """Share of the limits that set-points use; the rest is the autopilot's reserve."""
-
-
-def start_positions(settings: SurveySettings) -> FloatArray:
-    """(M, 3) where UAVs start: on a circle around the centre, altitudes spread evenly [m; map]."""
-    count = settings.uavs.count
-    angle = math.pi / 2 + 2 * math.pi * np.arange(count) / max(count, 1)
-    east_m, north_m = settings.area_m
-    low_m, high_m = settings.uavs.altitude_m
-    return np.column_stack(
-        [
-            east_m * (0.5 + 0.25 * np.cos(angle)),
-            north_m * (0.5 + 0.25 * np.sin(angle)),
-            np.linspace(low_m, high_m, count) if count > 1 else np.full(count, low_m),
-        ]
-    )
 
 
 class UavFleet:
@@ -38,25 +23,23 @@ class UavFleet:
     distance between the two is the tracking error.
 
     Args:
-        settings: the scenario.
-        ids: numbers of the UAVs, ascending.
+        start_m: (M, 3) where all UAVs of the run start [m; map].
+        limits: what the UAVs can do.
+        ids: numbers of the UAVs of this process, ascending.
         step_s: control period [s].
     """
 
-    def __init__(self, settings: SurveySettings, ids: list[int], step_s: float) -> None:
+    def __init__(
+        self, start_m: FloatArray, limits: MotionLimits, ids: list[int], step_s: float
+    ) -> None:
         self.ids: IntArray = np.array(ids, dtype=np.int64)
         self.step_s = step_s
         self.energy_used_j = np.zeros(len(ids))
         self.alive = np.ones(len(ids), dtype=bool)
-        uavs = settings.uavs
-        self._limits = MotionLimits(uavs.speed_m_s, uavs.acceleration_m_s2, uavs.jerk_m_s3)
-        self._calm_limits = MotionLimits(
-            SETPOINT_SHARE * uavs.speed_m_s,
-            SETPOINT_SHARE * uavs.acceleration_m_s2,
-            SETPOINT_SHARE * uavs.jerk_m_s3,
-        )
+        self._limits = limits
+        self._calm_limits = MotionLimits(*(SETPOINT_SHARE * limit for limit in astuple(limits)))
         self._steps = 0
-        self.goal_m = start_positions(settings)[self.ids]
+        self.goal_m = start_m[self.ids]
         self.motion = MotionState.at_rest(self.goal_m.copy())
         self.setpoint = MotionState.at_rest(self.goal_m.copy())
 

@@ -24,7 +24,7 @@ from sec_nodes.loop.ids import parse_ids
 from sec_nodes.nodes import names
 from sec_nodes.nodes.parameters import ParameterError, parameter, read_parameters
 from sec_nodes.nodes.spinning import WallTimer, spin
-from sec_nodes.scenarios.registry import read_survey
+from sec_nodes.scenarios.registry import read_flown
 from sec_nodes.world import World, build_world
 
 CONFIGURATION_ERRORS = (ParameterError, ConfigError, ControllerError, ModelError, PictureError)
@@ -126,7 +126,7 @@ class SecNode(Node):
             ConfigError: the scenario cannot be used.
             ModelError: a model cannot be used.
         """
-        return build_world(read_survey(self.settings_of_run.scenario))
+        return build_world(read_flown(self.settings_of_run.scenario))
 
     def close(self) -> None:
         """Release what is not ROS's; called once when the node ends."""

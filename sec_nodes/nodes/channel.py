@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from sec_nodes.loop.links import link_table
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import BadMessageError, CommonParameters, SecNode, run
 from sec_nodes.nodes.clock import to_stamp
@@ -118,9 +117,9 @@ class ChannelNode(SecNode):
                 f'{len(device_m)} positions for {len(request.device_id)} devices'
             )
         device_id = np.array(request.device_id, dtype=np.int64)
-        settings, seed = self.world.settings, self.settings_of_run.seed
+        seed = self.settings_of_run.seed
         try:
-            links = link_table(settings, seed, request.slot, device_id, device_m, servers)
+            links = self.world.links(seed, request.slot, device_id, device_m, servers)
         except ValueError as error:
             raise BadMessageError(f'slot {request.slot}: {error}') from None
         return SlotLinks(

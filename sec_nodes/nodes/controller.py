@@ -29,7 +29,7 @@ class ControllerNode(SecNode):
     def __init__(self) -> None:
         super().__init__('controller', Parameters)
         self.chosen: Parameters = self.settings_of_run
-        self.scenario = self.read_world().scenario
+        self.world = self.read_world()
         self.controller = self.make(self.chosen.controller)
         self.decisions = self.advertise(names.SLOT_DECISION)
         self.listen(names.SLOT_STATE, self.on_slot_state)
@@ -43,7 +43,7 @@ class ControllerNode(SecNode):
             ControllerError: there is none of this name, or its own code fails.
         """
         try:
-            return create(name, self.scenario, self.chosen.seed)
+            return create(name, self.world.scenario, self.chosen.seed)
         except ControllerError:
             raise
         except Exception as error:  # foreign code: its module or its constructor
@@ -56,7 +56,7 @@ class ControllerNode(SecNode):
 
     def on_slot_state(self, message: msg.SlotState) -> None:
         """Decide a slot. A controller that fails leaves the slot to the fallback."""
-        state = state_from(message, self.scenario.settings.devices.model)
+        state = state_from(message, self.world.device_model)
         began = time.perf_counter()
         try:
             decision = self.controller.decide(state)

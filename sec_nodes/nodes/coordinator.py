@@ -108,7 +108,7 @@ class CoordinatorNode(SecNode):
         self.servers: Roster[msg.ServerState] = Roster(
             list(range(settings.n_servers)), self.chosen.heartbeat_timeout_s
         )
-        self.dispatcher = Dispatcher(scenario, fallback, self.ledger)
+        self.dispatcher = Dispatcher(self.world, fallback, self.ledger)
         self.desk = TaskDesk(self, scenario, self.ledger, self.stamp_of_now)
         self.names = [scenario.server_name(server) for server in self.servers.expected]
         self.unready = {name.strip() for name in self.chosen.await_nodes.split(',')} - {''}

@@ -18,7 +18,7 @@ from sec_nodes.inference.pictures import (
     PictureSource,
     RenderedPictures,
 )
-from sec_nodes.loop.devices import TASKS_PER_DEVICE, DeviceFleet
+from sec_nodes.loop.devices import TASKS_PER_DEVICE
 from sec_nodes.loop.ledger import Energy, Task, Timing
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import CommonParameters, SecNode, own_ids, run
@@ -74,14 +74,12 @@ class DeviceNode(SecNode):
         super().__init__('device', Parameters)
         chosen: Parameters = self.settings_of_run
         self.world = self.read_world()
-        self.fleet = DeviceFleet(
-            self.world.settings,
-            own_ids(chosen.ids, self.world.settings.devices.count),
-            chosen.seed,
+        self.fleet = self.world.devices(
+            own_ids(chosen.ids, self.world.settings.devices.count), chosen.seed
         )
         self.row_of = {int(device): row for row, device in enumerate(self.fleet.ids)}
         self.models = {name: SplitModel.load(name) for name in self.world.scenario.models.model_id}
-        own_model = self.models[self.world.settings.devices.model]
+        own_model = self.models[self.world.device_model]
         self.pictures: PictureSource = (
             FolderPictures(chosen.images, classes=own_model.classes)
             if chosen.images

@@ -14,8 +14,8 @@ from sec_nodes.loop.roster import Roster
 from sec_nodes.loop.screening import Screened, screen
 from sec_nodes.nodes import names
 from sec_nodes.nodes.convert import model_messages, point, request_from, state_from
-from sec_nodes.scenarios.survey import Survey
-from sec_nodes.slot import DECLINED, LOCAL, ServerKind, SlotDecision, SlotState
+from sec_nodes.slot import DECLINED, LOCAL, SlotDecision, SlotState
+from sec_nodes.world import World
 from sec_offload import msg
 
 
@@ -23,17 +23,17 @@ class Dispatcher:
     """Builds the state of a slot and turns decisions on it into assignments.
 
     Args:
-        scenario: the scenario of the run.
+        world: the system of the run.
         fallback: decides what a controller could not.
         ledger: where tasks are kept.
     """
 
-    def __init__(self, scenario: Survey, fallback: Controller, ledger: Ledger) -> None:
+    def __init__(self, world: World, fallback: Controller, ledger: Ledger) -> None:
         self.fallback = fallback
         self.link_request = msg.LinkRequest()
         self.state: SlotState
-        self._scenario, self._ledger = scenario, ledger
-        self._profiles = model_messages(scenario.models)
+        self._world, self._scenario, self._ledger = world, world.scenario, ledger
+        self._profiles = model_messages(world.scenario.models)
         self._gathered = msg.SlotState()
 
     def gather(
@@ -79,7 +79,7 @@ class Dispatcher:
         message.tasks = [request_from(entry.task) for entry in waiting]
         message.attempt = [entry.attempts for entry in waiting]
         message.header.frame_id = names.MAP_FRAME
-        self.state = state_from(message, self._scenario.settings.devices.model)
+        self.state = state_from(message, self._world.device_model)
         return message
 
     def dispatch(
@@ -120,7 +120,7 @@ class Dispatcher:
             [entry.last_try.backup if entry.last_try else LOCAL for entry in known],
             dtype=np.int64,
         )
-        full_power_w = self._scenario.settings.devices.transmit_power_w[1]
+        full_power_w = self._scenario.transmit_power_w[1]
         wanted = decision(
             state,
             backup,
@@ -184,19 +184,17 @@ class Dispatcher:
 
     def _unknown(self, server: int, name: str) -> msg.ServerState:
         """A server that never reported: dead, and nowhere."""
-        settings = self._scenario.settings
-        is_uav = server < settings.uavs.count
-        tier = settings.uavs if is_uav else settings.satellites
+        known = self._world.server(server)
         return msg.ServerState(
             server_id=server,
             name=name,
-            kind=int(ServerKind.UAV if is_uav else ServerKind.SATELLITE),
+            kind=int(known.kind),
             receiver=server,
             position=Point(z=1.0),
             receiver_position=Point(z=1.0),
             velocity=Vector3(),
-            model_id=tier.model,
-            flop_s=tier.flop_s,
-            compute_power_w=tier.compute_power_w,
-            transmit_power_w=tier.transmit_power_w,
+            model_id=known.model_id,
+            flop_s=known.flop_s,
+            compute_power_w=known.compute_power_w,
+            transmit_power_w=known.transmit_power_w,
         )

@@ -37,8 +37,7 @@ from sec_nodes.recording.definitions import DefinitionError, full_definition
 from sec_nodes.recording.mcap_log import McapLog
 from sec_nodes.recording.run_files import RunFiles
 from sec_nodes.report import ReportError, summarise
-from sec_nodes.scenarios.registry import read_survey
-from sec_nodes.scenarios.survey_settings import SurveySettings
+from sec_nodes.scenarios.registry import read_flown
 from sec_offload.msg import RunState
 
 DEPTH = 2000
@@ -88,7 +87,7 @@ class Recorder(Node):
         """
         super().__init__('recorder')
         self.parameters = read_parameters(self, Parameters)
-        settings = read_survey(self.parameters.scenario)
+        settings: Any = read_flown(self.parameters.scenario)
         self.run_dir = _made(self.parameters.run_dir)
         servers = _server_names(settings)
         try:
@@ -257,7 +256,7 @@ def _deep(qos: QoSProfile) -> QoSProfile:
     )
 
 
-def _server_names(settings: SurveySettings) -> dict[int, str]:
+def _server_names(settings: Any) -> dict[int, str]:
     """Name of each server by its number: UAVs first, then satellites."""
     uavs = [f'uav_{index}' for index in range(settings.uavs.count)]
     return dict(enumerate(uavs + [f'satellite_{i}' for i in range(settings.satellites.count)]))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from sec_nodes.config import ConfigError
-from sec_nodes.loop.satellites import SatelliteNetwork, SatelliteView
+from sec_nodes.loop.satellites import SatelliteView
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import own_ids, run
 from sec_nodes.nodes.clock import to_stamp
@@ -28,11 +27,8 @@ class SatelliteNode(ServerNode):
 
     def __init__(self) -> None:
         super().__init__('satellite', Parameters)
-        try:
-            self.network = SatelliteNetwork(self.world.settings)
-        except (ValueError, OSError) as error:
-            raise ConfigError(f'satellites of {self.chosen.scenario}: {error}') from None
-        self.view: SatelliteView = self.network.at(0.0)
+        self.sky = self.world.sky(self.chosen.seed)
+        self.view: SatelliteView = self.sky.at(0.0)
         self.ahead: tuple[float, Future[SatelliteView]] | None = None
         self.passes_until_s = 0.0
         self.windows = self.advertise(names.VISIBILITY)
@@ -40,17 +36,10 @@ class SatelliteNode(ServerNode):
 
     def make_lanes(self) -> list[Lane]:
         """One lane a serving satellite."""
-        satellites, first = self.world.settings.satellites, self.world.settings.uavs.count
+        settings = self.world.settings
         return [
-            Lane(
-                server_id=first + number,
-                name=self.world.scenario.server_name(first + number),
-                model_id=satellites.model,
-                flop_s=satellites.flop_s,
-                compute_power_w=satellites.compute_power_w,
-                transmit_power_w=satellites.transmit_power_w,
-            )
-            for number in own_ids(self.chosen.ids, satellites.count)
+            self.lane(settings.uavs.count + number)
+            for number in own_ids(self.chosen.ids, settings.satellites.count)
         ]
 
     def advance(self, time_s: float) -> None:
@@ -58,10 +47,10 @@ class SatelliteNode(ServerNode):
         if self.ahead is not None and self.ahead[0] == time_s:
             self.view = self.ahead[1].result()
         else:
-            self.view = self.network.at(time_s)
+            self.view = self.sky.at(time_s)
         # the next slot opens a slot later: look ahead while there is time
         following_s = time_s + self.world.settings.slot_s
-        self.ahead = (following_s, self.worker.submit(self.network.at, following_s))
+        self.ahead = (following_s, self.worker.submit(self.sky.at, following_s))
         if time_s > self.passes_until_s - PASSES_AHEAD_S / 2:
             self.announce_passes(time_s)
 
@@ -89,8 +78,8 @@ class SatelliteNode(ServerNode):
     def announce_passes(self, time_s: float) -> None:
         """Publish the passes of the next half hour."""
         self.passes_until_s = time_s + PASSES_AHEAD_S
-        windows, labels = self.network.windows, self.network.constellation.names
-        message = msg.VisibilityWindows(minimum_elevation_rad=self.network.mask_rad)
+        windows, labels = self.sky.windows, self.sky.labels
+        message = msg.VisibilityWindows(minimum_elevation_rad=self.sky.mask_rad)
         message.header.stamp = to_stamp(time_s)
         message.windows = [
             msg.VisibilityWindow(
@@ -100,7 +89,7 @@ class SatelliteNode(ServerNode):
                 set_s=float(windows.set_s[row]),
                 peak_elevation_rad=float(windows.peak_elevation_rad[row]),
             )
-            for row in self.network.passes(time_s, self.passes_until_s)
+            for row in self.sky.passes(time_s, self.passes_until_s)
         ]
         self.windows.publish(message)
 

@@ -22,6 +22,7 @@ from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import packet_from
 from sec_nodes.nodes.parameters import parameter
 from sec_nodes.nodes.timing import Releases, RunTime
+from sec_nodes.world import Server
 from sec_offload import msg
 
 Key = tuple[int, int]
@@ -47,10 +48,7 @@ class Lane:
 
     server_id: int
     name: str
-    model_id: str
-    flop_s: float
-    compute_power_w: float
-    transmit_power_w: float
+    server: Server
     alive: bool = True
     epoch: int = 0
     """Counts crashes: work of an earlier epoch is lost."""
@@ -60,6 +58,11 @@ class Lane:
     shares: dict[Key, float] = field(default_factory=dict)
     waiting: int = 0
     energy_used_j: float = 0.0
+
+    @property
+    def model_id(self) -> str:
+        """Model that the server runs."""
+        return self.server.model_id
 
 
 class ServerNode(SecNode):
@@ -97,6 +100,11 @@ class ServerNode(SecNode):
         self.listen(names.TASK_REPORT, self.on_task_report)
         self.listen(names.FAILURE, self.on_failure)
         self.create_wall_timer(self.chosen.heartbeat_s, self.beat)
+
+    def lane(self, server_id: int) -> Lane:
+        """A server of the world."""
+        name = self.world.scenario.server_name(server_id)
+        return Lane(server_id, name, self.world.server(server_id))
 
     @abstractmethod
     def make_lanes(self) -> list[Lane]:
@@ -146,9 +154,9 @@ class ServerNode(SecNode):
                 if not lane.alive:
                     continue
                 state.server_id, state.name, state.alive = lane.server_id, lane.name, True
-                state.model_id, state.flop_s = lane.model_id, lane.flop_s
-                state.compute_power_w = lane.compute_power_w
-                state.transmit_power_w = lane.transmit_power_w
+                state.model_id, state.flop_s = lane.model_id, lane.server.flop_s
+                state.compute_power_w = lane.server.compute_power_w
+                state.transmit_power_w = lane.server.transmit_power_w
                 state.backlog_s = lane.queue.backlog_s(time_s)
                 state.queue_length = lane.waiting
                 state.decision_slot = lane.decision_slot
@@ -231,8 +239,8 @@ class ServerNode(SecNode):
         used = share or 1.0
         stage = self.world.scenario.back(
             np.array(cut.back_flop),
-            np.array(lane.flop_s * used),
-            np.array(lane.compute_power_w * used),
+            np.array(lane.server.flop_s * used),
+            np.array(lane.server.compute_power_w * used),
         )
         service_s = float(stage.time_s)
         start_s = lane.queue.start_s(payload.ready_s, service_s, share)
@@ -291,7 +299,7 @@ class ServerNode(SecNode):
             start_s = max(self.time.now_s() - inference_s, payload.ready_s)
         payload.timing.wait_s = start_s - payload.ready_s
         payload.timing.back_s = inference_s
-        payload.energy.back_j = lane.compute_power_w * inference_s
+        payload.energy.back_j = lane.server.compute_power_w * inference_s
         return start_s
 
     def send(self, lane: Lane, epoch: int, result: msg.TaskResult) -> None:

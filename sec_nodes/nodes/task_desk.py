@@ -9,7 +9,7 @@ from sec_nodes.loop.ledger import Entry, Ledger, Outcome
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import SecNode
 from sec_nodes.nodes.convert import answer_from, outcome_message, task_from
-from sec_nodes.scenarios.survey import Survey
+from sec_nodes.scenarios.offloading import Offloading
 from sec_nodes.slot import LOCAL
 from sec_offload import msg
 
@@ -25,7 +25,7 @@ class TaskDesk:
     """
 
     def __init__(
-        self, node: SecNode, scenario: Survey, ledger: Ledger, stamp: Callable[[], Any]
+        self, node: SecNode, scenario: Offloading, ledger: Ledger, stamp: Callable[[], Any]
     ) -> None:
         self.outcomes = node.advertise(names.TASK_OUTCOME)
         self.news = node.advertise(names.TASK_REPORT)

@@ -10,7 +10,6 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped, Vector3Stamped
 from nav_msgs.msg import Odometry, Path
 
-from sec_nodes.loop.uavs import UavFleet
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import own_ids, run
 from sec_nodes.nodes.clock import to_stamp
@@ -41,7 +40,7 @@ class UavNode(ServerNode):
     def __init__(self) -> None:
         super().__init__('uav', Parameters)
         step_s = 1.0 / self.settings_of_run.control_hz
-        self.fleet = UavFleet(self.world.settings, list(self.lanes), step_s)
+        self.fleet = self.world.uavs(list(self.lanes), step_s)
         self.row_of = {server_id: row for row, server_id in enumerate(self.lanes)}
         self.yaw_rad = np.zeros(len(self.lanes))
         self.tracks: list[deque[Any]] = [deque(maxlen=PATH_POINTS) for _ in self.lanes]
@@ -60,23 +59,14 @@ class UavNode(ServerNode):
 
     def make_lanes(self) -> list[Lane]:
         """One lane a UAV."""
-        uavs = self.world.settings.uavs
         return [
-            Lane(
-                server_id=number,
-                name=self.world.scenario.server_name(number),
-                model_id=uavs.model,
-                flop_s=uavs.flop_s,
-                compute_power_w=uavs.compute_power_w,
-                transmit_power_w=uavs.transmit_power_w,
-            )
-            for number in own_ids(self.chosen.ids, uavs.count)
+            self.lane(number)
+            for number in own_ids(self.chosen.ids, self.world.settings.uavs.count)
         ]
 
     def describe(self, time_s: float) -> list[msg.ServerState]:
         """Where the UAVs are, and what their batteries hold."""
         error_m = np.linalg.norm(self.fleet.tracking_error_m, axis=1)
-        battery_j = self.world.settings.uavs.battery_j
         states = []
         for row, lane in enumerate(self.lanes.values()):
             position = point(self.fleet.motion.position_m[row])
@@ -91,7 +81,7 @@ class UavNode(ServerNode):
                 tracking_error_m=float(error_m[row]),
             )
             used_j = float(self.fleet.energy_used_j[row]) + lane.energy_used_j
-            states.append(with_energy(state, used_j, battery_j))
+            states.append(with_energy(state, used_j, lane.server.battery_j))
         return states
 
     def on_slot_start(self, message: msg.SlotStart) -> None:

@@ -17,7 +17,6 @@ from sec_nodes.config import (
     suggest,
     value_of,
 )
-from sec_nodes.scenarios.survey_settings import SurveySettings
 
 
 class Entry(NamedTuple):
@@ -26,12 +25,14 @@ class Entry(NamedTuple):
     settings: str
     scenario: str | None
     """None for survey, which needs models besides its settings: see `sec_nodes.world`."""
+    flies: bool = False
+    """Whether the ROS nodes fly it, see `sec_nodes.world`."""
     completed_by: str | None = None
     """What fills in settings that stand in other files; it lies outside the scenarios."""
 
 
 SCENARIOS = {
-    'survey': Entry('sec_nodes.scenarios.survey_settings:SurveySettings', None),
+    'survey': Entry('sec_nodes.scenarios.survey_settings:SurveySettings', None, True),
     'mllm': Entry(
         'sec_nodes.scenarios.mllm.settings:MllmSettings',
         'sec_nodes.scenarios.mllm:Mllm',
@@ -82,20 +83,25 @@ def read_settings(name_or_path: str, overrides: Mapping[str, Any] | None = None)
     return imported(entry.completed_by)(settings) if entry.completed_by else settings
 
 
-def read_survey(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> SurveySettings:
+def read_flown(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Settings of a scenario that the ROS nodes can fly.
 
     Raises:
         ConfigError: as `read_settings`, and for a scenario that can only be simulated.
     """
     settings = read_settings(name_or_path, overrides)
-    if not isinstance(settings, SurveySettings):
-        name = split_mode(name_or_path)[0]
+    name = value_of(named_file('scenario', split_mode(name_or_path)[0]), 'name')
+    if not SCENARIOS[name].flies:
         raise ConfigError(
             f'scenario {name!r} cannot be flown by the ROS nodes yet, only simulated: '
-            f'use `sec simulate {name}`, or fly survey'
+            f'use `sec simulate {name}`, or fly one of {", ".join(flown_names())}'
         )
     return settings
+
+
+def flown_names() -> list[str]:
+    """Names of the scenarios that the ROS nodes fly."""
+    return [name for name, entry in SCENARIOS.items() if entry.flies]
 
 
 def split_mode(name_or_path: str) -> tuple[str, str | None]:

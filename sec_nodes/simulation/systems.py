@@ -10,7 +10,7 @@ from sec_nodes.controllers import base
 from sec_nodes.controllers.base import Controller, ControllerError
 from sec_nodes.controllers.batch import BatchController, batch_controller_names, create_batch
 from sec_nodes.inference.manifest import ModelError
-from sec_nodes.loop.simulation import SurveyState, SurveySystem
+from sec_nodes.loop.simulation import FlownState, FlownSystem
 from sec_nodes.scenarios.base import Scenario
 from sec_nodes.scenarios.mllm import Mllm
 from sec_nodes.scenarios.mllm.view import MllmView
@@ -35,15 +35,15 @@ class View(Protocol):
         """The answers as one decision on all copies."""
 
 
-class SurveyView:
-    """Survey speaks this language already."""
+class FlownView:
+    """A world that is flown speaks this language already."""
 
-    def slot_states(self, state: SurveyState) -> Sequence[SlotState]:
+    def slot_states(self, state: FlownState) -> Sequence[SlotState]:
         """Every copy as a `SlotState`."""
         return state.slots
 
     def joined(
-        self, state: SurveyState, answers: Sequence[SlotDecision]
+        self, state: FlownState, answers: Sequence[SlotDecision]
     ) -> tuple[SlotDecision, ...]:
         """The answers as one decision on all copies."""
         return tuple(answers)
@@ -100,7 +100,7 @@ def system(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> Any
     settings = read_settings(name_or_path, overrides)
     if isinstance(settings, SurveySettings):
         try:
-            return SurveySystem(build_world(settings).scenario)
+            return FlownSystem(build_world(settings))
         except ModelError as error:
             raise ConfigError(str(error)) from None
     name: str = settings.name  # type: ignore[attr-defined]
@@ -121,7 +121,7 @@ def controllers_of(scenario: AnyScenario, in_all: bool = False) -> list[str]:
         scenario: what they control.
         in_all: leave out those that are for small cases only.
     """
-    if isinstance(scenario, SurveySystem):
+    if isinstance(scenario, FlownSystem):
         return base.controller_names()
     return batch_controller_names(scenario.name, in_all)
 
@@ -138,8 +138,10 @@ def controller(name: str, scenario: AnyScenario, seed: int) -> AnyController:
         ConfigError: no controller of this scenario has that name.
     """
     try:
-        if isinstance(scenario, SurveySystem):
-            return EachCopy(scenario, base.create(name, scenario.survey, seed), SurveyView())
+        if isinstance(scenario, FlownSystem):
+            return EachCopy(
+                scenario, base.create(name, scenario.world.scenario, seed), FlownView()
+            )
         if ':' in name:
             view = _view(scenario)
             return EachCopy(scenario, base.create(name, view, seed), view)

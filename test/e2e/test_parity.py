@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sec_nodes.controllers.base import create
-from sec_nodes.loop.simulation import SurveySystem
-from sec_nodes.scenarios.registry import read_survey
+from sec_nodes.loop.simulation import FlownSystem
+from sec_nodes.scenarios.registry import read_flown
 from sec_nodes.slot import DECLINED
 from sec_nodes.world import build_world
 
@@ -18,8 +18,8 @@ CHANGES = {'radio.loss': 0.0, 'uavs.flop_s': 1e8, 'satellites.flop_s': 5e8}
 
 def simulated(controller):
     """Latency, energy, server and cut of each task of the run, by its number."""
-    system = SurveySystem(build_world(read_survey('survey', CHANGES)).scenario)
-    decider = create(controller, system.survey, SEED)
+    system = FlownSystem(build_world(read_flown('survey', CHANGES)))
+    decider = create(controller, system.world.scenario, SEED)
     tasks = {}
     state = system.reset(np.array([SEED]))
     for _ in range(SLOTS):

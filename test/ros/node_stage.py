@@ -188,14 +188,13 @@ class Stage:
 
 def server_state(world: World, server_id: int, **fields: Any) -> msg.ServerState:
     """What a server of the scenario would report of itself."""
-    settings = world.settings
-    is_uav = server_id < settings.uavs.count
-    tier = settings.uavs if is_uav else settings.satellites
+    known = world.server(server_id)
+    is_uav = known.kind == ServerKind.UAV
     place = (120.0 * server_id, 150.0, 50.0) if is_uav else (2e5, -1e5 * server_id, 6e5)
     state = msg.ServerState(
         server_id=server_id,
         name=world.scenario.server_name(server_id),
-        kind=int(ServerKind.UAV if is_uav else ServerKind.SATELLITE),
+        kind=int(known.kind),
         alive=True,
         position=point(place),
         velocity=vector3((1.0, 2.0, 0.0)),
@@ -205,10 +204,10 @@ def server_state(world: World, server_id: int, **fields: Any) -> msg.ServerState
         remaining_s=float('inf') if is_uav else 300.0,
         hops=0 if is_uav else server_id % 3,
         isl_m=0.0 if is_uav else 1e6 * (server_id % 3),
-        model_id=tier.model,
-        flop_s=tier.flop_s,
-        compute_power_w=tier.compute_power_w,
-        transmit_power_w=tier.transmit_power_w,
+        model_id=known.model_id,
+        flop_s=known.flop_s,
+        compute_power_w=known.compute_power_w,
+        transmit_power_w=known.transmit_power_w,
         backlog_s=0.01 * server_id,
         has_battery=is_uav,
         energy_left_j=4e5 if is_uav else 0.0,
@@ -255,7 +254,7 @@ def slot_dispatcher(world: World, slot: int) -> Dispatcher:
     servers: Roster[msg.ServerState] = Roster(list(range(settings.n_servers)), 1.0)
     for server in servers.expected:
         servers.heard(server, server_state(world, server), slot, 0.0)
-    dispatcher = Dispatcher(scenario, create('nearest_uav', scenario, 1), ledger)
+    dispatcher = Dispatcher(world, create('nearest_uav', scenario, 1), ledger)
     server_names = [scenario.server_name(server) for server in servers.expected]
     dispatcher.gather(slot, devices, servers, server_names)
     return dispatcher

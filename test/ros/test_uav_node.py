@@ -17,10 +17,10 @@ from node_stage import Stage
 from sec_nodes.inference.codec import encode
 from sec_nodes.inference.engine import SplitModel
 from sec_nodes.inference.pictures import RenderedPictures
-from sec_nodes.loop.uavs import UavFleet
 from sec_nodes.nodes import names
 from sec_nodes.nodes.convert import packet_fields
 from sec_nodes.scenarios.registry import read_settings
+from sec_nodes.world import build_world
 from sec_offload import msg
 
 UAVS = ('uav_0', 'uav_1')
@@ -318,7 +318,7 @@ def test_goals_move_the_uavs_within_their_limits(goals: list[Any]) -> None:
     The UAVs start ten hours after the run, as after a restart, and do not fly through those hours.
     """
     uavs = read_settings('survey').uavs
-    fleet = UavFleet(read_settings('survey'), [0, 1], 0.02)
+    fleet = build_world(read_settings('survey')).uavs([0, 1], 0.02)
     fleet.skip_to(START)
     with uav_stage() as stage:
         stage.connect()
@@ -347,7 +347,7 @@ def test_goals_move_the_uavs_within_their_limits(goals: list[Any]) -> None:
         for uav in UAVS:
             check_flight(stage, uav, uavs)
         stage.end()
-    start_m = UavFleet(read_settings('survey'), [0, 1], 0.02).motion.position_m
+    start_m = build_world(read_settings('survey')).uavs([0, 1], 0.02).motion.position_m
     assert np.linalg.norm(fleet.motion.position_m - start_m, axis=1).min() > 10.0
 
 

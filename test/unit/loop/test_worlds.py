@@ -14,9 +14,10 @@ from sgp4.exporter import export_tle
 from sec_nodes.loop.devices import DeviceFleet
 from sec_nodes.loop.links import Receivers, link_table
 from sec_nodes.loop.satellites import SatelliteNetwork
-from sec_nodes.loop.uavs import UavFleet, start_positions
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.slot import ServerKind
+from sec_nodes.world import build_world
+from sec_nodes.world.survey import start_positions
 
 
 @pytest.fixture(scope='module')
@@ -77,7 +78,7 @@ def test_uavs_start_in_the_area_at_their_altitudes(full):
 
 
 def test_uavs_reach_their_goals_within_limits_and_close_to_their_set_points(full):
-    fleet = UavFleet(full, [0, 1, 2], step_s=0.02)
+    fleet = build_world(full).uavs([0, 1, 2], step_s=0.02)
     fleet.goal_m = np.array([[450.0, 60, 40], [250, 250, 50], [10, 490, 60]])
     worst_error_m, worst_speed_m_s = 0.0, 0.0
     while fleet.due(40.0):
@@ -93,7 +94,7 @@ def test_uavs_reach_their_goals_within_limits_and_close_to_their_set_points(full
 
 
 def test_a_failed_uav_stands_still_and_spends_nothing(full):
-    fleet = UavFleet(full, [0, 1, 2], step_s=0.02)
+    fleet = build_world(full).uavs([0, 1, 2], step_s=0.02)
     fleet.goal_m = fleet.goal_m + np.array([100.0, 0, 0])
     for _ in range(100):
         fleet.step()

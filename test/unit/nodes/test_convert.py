@@ -18,6 +18,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 
 from sec_nodes.controllers.base import create
 from sec_nodes.inference.codec import decode, encode
+from sec_nodes.inference.manifest import load_manifest
 from sec_nodes.loop.ledger import Answer, Energy, Ledger, Outcome, Task, Timing, Try
 from sec_nodes.loop.links import Receivers
 from sec_nodes.loop.roster import Roster
@@ -27,6 +28,7 @@ from sec_nodes.nodes.dispatch import Dispatcher
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.scenarios.survey import Survey
 from sec_nodes.slot import DECLINED, LOCAL, LinkTable, ModelTable, SlotDecision, Status
+from sec_nodes.world.survey import SurveyWorld
 from sec_offload import msg
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -92,17 +94,20 @@ def test_links_of_the_wrong_length_are_refused(links: LinkTable, name: str) -> N
 
 
 @pytest.fixture(scope='module')
-def scenario() -> Survey:
+def world() -> SurveyWorld:
     models = ModelTable(
         model_id=('scene-s', 'scene-l'),
         accuracy=np.array([0.8, 0.95]),
         n_cuts=np.array([3, 4]),
         front_flop=np.array([[0.0, 4e6, 10e6, 0.0], [0.0, 20e6, 60e6, 100e6]]),
+        start_flop=np.zeros((2, 4)),
         back_flop=np.array([[10e6, 6e6, 0.0, 0.0], [100e6, 80e6, 40e6, 0.0]]),
         cut_bit=np.array([[4e5, 1e5, 256.0, 0.0], [4e5, 2e5, 5e4, 256.0]]),
     )
     overrides = {'devices.count': 3, 'uavs.count': 1, 'satellites.count': 1}
-    return Survey(read_settings('survey', overrides), models)
+    world = SurveyWorld(read_settings('survey', overrides), load_manifest())
+    world.scenario = Survey(world.settings, models)
+    return world
 
 
 @st.composite
@@ -149,7 +154,7 @@ def reports(draw: Any) -> tuple[Any, ...]:
     return devices, servers, tasks, draw(link_tables())
 
 
-def make_message(scenario: Survey, gathered: tuple[Any, ...]) -> msg.SlotState:
+def make_message(world: SurveyWorld, gathered: tuple[Any, ...]) -> msg.SlotState:
     """The state of a slot, made by the code that the coordinator uses."""
     devices, servers, tasks, links = gathered
     ledger = Ledger(3)
@@ -161,20 +166,20 @@ def make_message(scenario: Survey, gathered: tuple[Any, ...]) -> msg.SlotState:
     second: Roster[Any] = Roster([0, 1], 1.0)
     for number, server in enumerate(servers):
         second.heard(number, server, 5, 0.0)
-    dispatcher = Dispatcher(scenario, create('local_only', scenario), ledger)
+    dispatcher = Dispatcher(world, create('local_only', world.scenario), ledger)
     dispatcher.gather(5, first, second, ['uav_0', 'satellite_0'])
     return dispatcher.make_state(
-        convert.links_message(5, [0, 1, 2], [0, 1], links), 5.0, scenario.settings.slot_s
+        convert.links_message(5, [0, 1, 2], [0, 1], links), 5.0, world.settings.slot_s
     )
 
 
 @quick
 @given(gathered=reports())
-def test_a_state_says_what_was_reported(scenario: Survey, gathered: tuple[Any, ...]) -> None:
+def test_a_state_says_what_was_reported(world: SurveyWorld, gathered: tuple[Any, ...]) -> None:
     devices, servers, tasks, links = gathered
-    state = convert.state_from(through(make_message(scenario, gathered)), 'scene-s')
+    state = convert.state_from(through(make_message(world, gathered)), 'scene-s')
     assert_equal(state.links, links)
-    assert_equal(state.models, scenario.models)
+    assert_equal(state.models, world.scenario.models)
     assert (state.slot, state.time_s, state.slot_s) == (5, 5.0, 1.0)
     rows = {int(task_id): row for row, task_id in enumerate(state.tasks.task_id)}
     assert rows.keys() == {task.task_id for task in tasks}
@@ -234,9 +239,9 @@ def decisions(draw: Any) -> SlotDecision:
 @quick
 @given(decision=decisions(), order=st.permutations([0, 1]))
 def test_a_decision_comes_back_in_the_order_of_the_tasks(
-    scenario: Survey, decision: SlotDecision, order: list[int]
+    world: SurveyWorld, decision: SlotDecision, order: list[int]
 ) -> None:
-    state = convert.state_from(make_message(scenario, EXAMPLE), 'scene-s')
+    state = convert.state_from(make_message(world, EXAMPLE), 'scene-s')
     message = convert.decision_message(state, decision)
     message.tasks = [message.tasks[row] for row in order]
     got, unknown = convert.decision_from(through(message), state)
@@ -244,8 +249,8 @@ def test_a_decision_comes_back_in_the_order_of_the_tasks(
     assert_equal(got, decision)
 
 
-def test_what_a_decision_leaves_out_or_says_twice_is_no_server(scenario: Survey) -> None:
-    state = convert.state_from(make_message(scenario, EXAMPLE), 'scene-s')
+def test_what_a_decision_leaves_out_or_says_twice_is_no_server(world: SurveyWorld) -> None:
+    state = convert.state_from(make_message(world, EXAMPLE), 'scene-s')
     twice = [msg.TaskDecision(task_id=0, server=0), msg.TaskDecision(task_id=0, server=1)]
     stranger = msg.TaskDecision(task_id=2**64 - 1, server=0)
     got, unknown = convert.decision_from(msg.SlotDecision(tasks=[*twice, stranger]), state)

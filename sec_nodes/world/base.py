@@ -1,0 +1,144 @@
+"""A system that the nodes fly: who is there, how everybody moves, and who hears whom."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sec_nodes.inference.manifest import Manifest
+from sec_nodes.loop.ledger import Task
+from sec_nodes.loop.links import Receivers
+from sec_nodes.loop.satellites import SatelliteView
+from sec_nodes.loop.uavs import UavFleet
+from sec_nodes.physics.visibility import VisibilityWindows
+from sec_nodes.scenarios.offloading import Offloading
+from sec_nodes.slot import FloatArray, IntArray, LinkTable, ServerKind
+
+
+@dataclass(frozen=True)
+class Server:
+    """What a UAV or a satellite brings along."""
+
+    kind: ServerKind
+    model_id: str
+    """Model that it runs."""
+    flop_s: float
+    """Effective speed of its computer [FLOP/s]."""
+    compute_power_w: float
+    """Power while computing [W]."""
+    transmit_power_w: float
+    """Power of its transmitter [W]."""
+    battery_j: float | None = None
+    """What its battery holds when full [J]; none = energy is no limit."""
+
+
+class Devices(Protocol):
+    """Devices of one process, advanced slot by slot."""
+
+    ids: IntArray
+    """(D,) identifiers, ascending."""
+    slot: int
+    """Slot that they are in; -1 before the first."""
+    flop_s: FloatArray
+    """(D,) speed of their computers [FLOP/s]; 0 for none."""
+    free_s: FloatArray
+    """(D,) when each computer has finished what it was given [s]."""
+
+    @property
+    def position_m(self) -> FloatArray:
+        """(D, 3) [m; map]."""
+
+    @property
+    def velocity_m_s(self) -> FloatArray:
+        """(D, 3) [m/s; map]."""
+
+    def open_slot(self, slot: int, new_tasks: bool = True) -> list[Task]:
+        """Move to the start of a slot and return the tasks created there, in device order."""
+
+    def start_s(self, row: int, ready_s: float, service_s: float) -> float:
+        """Reserve a device's processor, first come, first served; returns the start [s]."""
+
+    def backlog_s(self, now_s: float) -> FloatArray:
+        """(D,) computing time already promised at an instant [s]."""
+
+
+class Sky(Protocol):
+    """The serving satellites, whoever has their numbers, and how they are reached."""
+
+    mask_rad: float
+    """Least elevation above the horizon [rad]."""
+    windows: VisibilityWindows
+    """Passes, as far as they have been computed."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Name of each satellite that may serve."""
+
+    def at(self, time_s: float) -> SatelliteView:
+        """The serving satellites at an instant [s; simulation time]."""
+
+    def passes(self, start_s: float, end_s: float) -> IntArray:
+        """Rows of `windows` that lie at least partly in a span [s], in the order of rise."""
+
+
+class World(ABC):
+    """What every node of a run agrees on. All that is drawn depends on the seed alone.
+
+    Args:
+        scenario: costs and constraints.
+        manifest: the models that there are.
+    """
+
+    def __init__(self, scenario: Offloading, manifest: Manifest) -> None:
+        self.scenario = scenario
+        self.manifest = manifest
+
+    @property
+    def settings(self) -> Any:
+        """Parameters of the scenario."""
+        return self.scenario.settings
+
+    @property
+    @abstractmethod
+    def device_model(self) -> str:
+        """Model of the devices; where they do not compute, any."""
+
+    @abstractmethod
+    def server(self, number: int) -> Server:
+        """What a server brings along; UAVs come first."""
+
+    @abstractmethod
+    def devices(self, ids: list[int], seed: int) -> Devices:
+        """Some of the devices, before slot 0."""
+
+    @abstractmethod
+    def uavs(self, ids: list[int], step_s: float) -> UavFleet:
+        """Some of the UAVs at their start, with the period of their control [s]."""
+
+    @abstractmethod
+    def sky(self, seed: int) -> Sky:
+        """The satellites.
+
+        Raises:
+            ConfigError: they cannot be computed.
+        """
+
+    @abstractmethod
+    def links(
+        self,
+        seed: int,
+        slot: int,
+        device_id: IntArray,
+        device_m: FloatArray,
+        receivers: Receivers,
+    ) -> LinkTable:
+        """Gains, rates, delays and losses of a slot.
+
+        Args:
+            seed: seed of the run.
+            slot: number of the slot.
+            device_id: (D,) identifiers, which address the random draws.
+            device_m: (D, 3) positions [m; map].
+            receivers: who receives for each of the S servers.
+        """
