@@ -117,13 +117,16 @@ class MllmFile(ModelFile):
 class MllmAccuracy(_Strict):
     """Share of held-out questions answered rightly, overall and per kind of question.
 
+    `set` names the questions and with them the scale: accuracies on two sets do not compare.
     `majority_baseline` is what always giving the commonest answer of a kind would reach.
+    `heldout_first_seed` names the scenes of the built-in set.
     """
 
+    set: str = 'sea'
     value: float = Field(ge=0.0, le=1.0)
     interval_95: tuple[float, float]
     n_heldout: int = Field(gt=0)
-    heldout_first_seed: int = Field(ge=0)
+    heldout_first_seed: int | None = Field(default=None, ge=0)
     per_kind: dict[str, float]
     majority_baseline: dict[str, float]
 

@@ -1,0 +1,114 @@
+"""Model cards of multimodal LLMs, written from the manifest so that they cannot disagree with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from sec_nodes.inference.evaluation import SEA
+from sec_nodes.inference.manifest import Manifest, MllmAccuracy, MllmEntry
+from sec_nodes.inference.sea.kinds import KINDS
+
+_LIMITS = """\
+The pictures are rendered by code (sec_nodes/inference/sea). The accuracies hold for these pictures
+and these forms of questions; they say nothing about photographs: do not use this model in a real
+search.
+"""
+
+
+def write_card(models_dir: Path, manifest: Manifest, base: str, made_by: str = '') -> Path:
+    """Write card.md of model `base` with every level that the manifest has of it.
+
+    Args:
+        models_dir: where the manifest is.
+        manifest: its content.
+        base: what the levels have in common.
+        made_by: text on how the model came about.
+    """
+    entries = [
+        entry for entry in manifest.models if isinstance(entry, MllmEntry) and entry.base == base
+    ]
+    path = models_dir / Path(entries[0].files[0].path).parent / 'card.md'
+    path.write_text(card_text(entries, made_by), encoding='utf-8')
+    return path
+
+
+def card_text(entries: Sequence[MllmEntry], made_by: str) -> str:
+    """A card of one model at all its levels, which must not be empty."""
+    first = entries[0]
+    height, width, _ = first.image
+    parts = [
+        f'# {first.base}\n\n{first.task}\n',
+        _table(
+            ('', ''),
+            [
+                ('parameters', f'{first.parameters:,}'),
+                ('picture', f'{height} x {width} RGB, {first.image_tokens} image tokens'),
+                ('decoder', f'{first.layers} layers, width {first.hidden}'),
+                ('context', f'{first.context} tokens'),
+                ('work for a picture', f'{first.flop_prefix / 1e6:.1f} MFLOP'),
+                ('work for a token', f'{first.flop_per_token / 1e6:.2f} MFLOP'),
+                ('source', first.source),
+                ('license', first.license),
+            ],
+        ),
+        '## Levels\n\n' + _levels(entries),
+    ]
+    measured = [entry for entry in entries if entry.accuracy is not None]
+    if measured:
+        parts.append('## Accuracy by kind of question\n\n' + _kinds(measured))
+    if made_by:
+        parts.append(f'## Made by\n\n{made_by}')
+    if any(entry.accuracy and entry.accuracy.set == SEA for entry in entries):
+        parts.append(f'## Limits\n\n{_LIMITS}')
+    return '\n'.join(parts)
+
+
+def _levels(entries: Sequence[MllmEntry]) -> str:
+    """Size, accuracy and speed of each level; speeds name their platform."""
+    columns = ('id', 'weights KiB', 'accuracy', '95 % interval', 'questions', 'platform',
+               'first token ms', 'tokens/s', 'memory MiB')  # fmt: skip
+    rows = []
+    for entry in entries:
+        size = f'{entry.weights_byte / 1024:.0f}'
+        found = ('-', '-', '-') if entry.accuracy is None else _accuracy(entry.accuracy)
+        for speed in entry.measured or (None,):
+            timed = ('-',) * 4
+            if speed is not None:
+                timed = (
+                    speed.platform,
+                    f'{1e3 * speed.first_token_s:.2f}',
+                    f'{speed.tokens_per_s:.0f}',
+                    f'{speed.peak_byte / 2**20:.0f}',
+                )
+            rows.append((f'`{entry.id}`', size, *found, *timed))
+    return _table(columns, rows)
+
+
+def _accuracy(accuracy: MllmAccuracy) -> tuple[str, str, str]:
+    low, high = accuracy.interval_95
+    return f'{accuracy.value:.3f}', f'{low:.3f} to {high:.3f}', f'{accuracy.n_heldout}'
+
+
+def _kinds(entries: Sequence[MllmEntry]) -> str:
+    """One row a kind, one column a level, beside what the commonest answer would reach."""
+    reference = entries[0].accuracy
+    assert reference is not None
+    asks = {kind.name: kind.asks for kind in KINDS}
+    rows = [
+        (
+            f'{kind}: {asks[kind]}' if kind in asks else kind,
+            f'{baseline:.2f}',
+            *(f'{entry.accuracy.per_kind[kind]:.3f}' for entry in entries if entry.accuracy),
+        )
+        for kind, baseline in reference.majority_baseline.items()
+    ]
+    levels = (entry.quantisation for entry in entries)
+    return _table(('kind', 'commonest answer', *levels), rows)
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    head = list(columns)
+    lines = [head, ['---'] * len(head), *map(list, rows)]
+    return ''.join('| ' + ' | '.join(line) + ' |\n' for line in lines)

@@ -1,0 +1,166 @@
+"""Put a model into a models folder: its entry in manifest.yaml, all of it read or counted."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+import yaml
+from onnx import TensorProto
+
+from sec_nodes.inference.evaluation import HELDOUT_FIRST_SEED, SEA, Scores
+from sec_nodes.inference.language.spec import SPEC_FILE, TOKENIZER_FILE, LanguageSpec, parse_spec
+from sec_nodes.inference.manifest import (
+    CutInfo,
+    Generation,
+    Manifest,
+    MllmAccuracy,
+    MllmEntry,
+    MllmFile,
+    ModelEntry,
+    ModelError,
+    ModelFile,
+    NetworkEntry,
+    TensorInfo,
+)
+from sec_nodes.inference.splitting import Cut, split_graph
+
+HEADER = '# Written by `make models` and `sec models`; files are checked against it when loaded.\n'
+
+
+def save_entry(models_dir: Path, entry: ModelEntry) -> None:
+    """Write an entry into manifest.yaml of `models_dir`, replacing an older one of that id."""
+    path = models_dir / 'manifest.yaml'
+    models_dir.mkdir(parents=True, exist_ok=True)
+    old = yaml.safe_load(path.read_text(encoding='utf-8'))['models'] if path.exists() else []
+    new = entry.model_dump(mode='json', exclude_none=True)
+    models = sorted([m for m in old if m['id'] != entry.id] + [new], key=lambda m: str(m['id']))
+    Manifest.model_validate({'models': models})
+    text = yaml.safe_dump({'models': models}, sort_keys=False, width=99, default_flow_style=None)
+    path.write_text(HEADER + text, encoding='utf-8')
+
+
+def file_entry(models_dir: Path, path: Path) -> ModelFile:
+    """Path relative to the manifest, checksum and size of a file."""
+    content = path.read_bytes()
+    return ModelFile(
+        path=path.relative_to(models_dir).as_posix(),
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+    )
+
+
+def cut_entries(cuts: Sequence[Cut]) -> tuple[CutInfo, ...]:
+    """The cut table of a network."""
+    return tuple(
+        CutInfo(**{name: getattr(cut, name) for name in CutInfo.model_fields}) for cut in cuts
+    )
+
+
+def network_entry(models_dir: Path, path: Path, task: str, command: str) -> NetworkEntry:
+    """The entry of a network that nobody has measured: `path` is its graph below `models_dir`."""
+    model = onnx.load(path)
+    cuts = split_graph(model).cuts
+    first, last = cuts[0], cuts[-1]
+    return NetworkEntry(
+        id=path.parent.name,
+        kind='network',
+        task=task,
+        source_command=command,
+        files=(file_entry(models_dir, path),),
+        input=TensorInfo(name=first.tensor, shape=first.shape, dtype=first.dtype),
+        output=TensorInfo(name=last.tensor, shape=last.shape, dtype=last.dtype),
+        flop=last.front_flop,
+        cuts=cut_entries(cuts),
+        parameters=trained_numbers(model),
+        opset=model.opset_import[0].version,
+        ir_version=model.ir_version,
+    )
+
+
+def trained_numbers(model: onnx.ModelProto) -> int:
+    """How many numbers of a graph were trained: those of its float weights, constants aside."""
+    weights = (t for t in model.graph.initializer if t.dims and t.data_type == TensorProto.FLOAT)
+    return sum(math.prod(tensor.dims) for tensor in weights)
+
+
+def mllm_entry(
+    models_dir: Path,
+    folder: Path,
+    level: str,
+    task: str,
+    *,
+    scores: Scores | None = None,
+    question_set: str = SEA,
+    measured: Sequence[Generation] = (),
+) -> MllmEntry:
+    """The entry of one level of a converted model in `folder`, which lies below `models_dir`.
+
+    Raises:
+        ModelError: no such level, or a file is missing.
+    """
+    spec = read_spec(folder)
+    _, files = spec.level(level)
+    names = {
+        'vision': files.vision,
+        'embed': files.embed,
+        'decoder': files.decoder,
+        'tokenizer': TOKENIZER_FILE,
+        'config': SPEC_FILE,
+    }
+    for name in names.values():
+        if not (folder / name).is_file():
+            raise ModelError(f'model file {folder / name} is missing; convert the model anew')
+    entries = tuple(
+        MllmFile.model_validate({'role': role, **dict(file_entry(models_dir, folder / name))})
+        for role, name in names.items()
+    )
+    graphs = {
+        file.path: file.bytes for file in entries if file.role not in ('tokenizer', 'config')
+    }
+    return MllmEntry(
+        id=f'{spec.id}-{level}',
+        kind='mllm',
+        task=task,
+        source=spec.source,
+        license=spec.license or 'unknown',
+        base=spec.id,
+        quantisation=level,
+        files=entries,
+        parameters=spec.parameters,
+        image=spec.image.shape,
+        image_tokens=spec.prompt.image_tokens,
+        hidden=spec.decoder.hidden,
+        layers=spec.decoder.layers,
+        context=spec.decoder.context,
+        flop_prefix=spec.flop_prefix,
+        flop_per_token=spec.flop_per_token,
+        weights_byte=sum(graphs.values()),
+        accuracy=None if scores is None else mllm_accuracy(scores, question_set),
+        measured=tuple(measured),
+    )
+
+
+def read_spec(folder: Path) -> LanguageSpec:
+    """`model.yaml` of a converted model; ModelError if there is none."""
+    path = folder / SPEC_FILE
+    if not path.is_file():
+        raise ModelError(f'{folder} holds no {SPEC_FILE}; make one with: sec models convert')
+    return parse_spec(path.read_text(encoding='utf-8'), str(path))
+
+
+def mllm_accuracy(scores: Scores, question_set: str) -> MllmAccuracy:
+    """Scores as the manifest keeps them, to four digits."""
+    low, high = scores.interval_95
+    return MllmAccuracy(
+        set=question_set,
+        value=round(scores.accuracy, 4),
+        interval_95=(round(low, 4), round(high, 4)),
+        n_heldout=scores.asked,
+        heldout_first_seed=HELDOUT_FIRST_SEED if question_set == SEA else None,
+        per_kind={kind: round(score.accuracy, 4) for kind, score in scores.kinds.items()},
+        majority_baseline={kind: round(score.majority, 4) for kind, score in scores.kinds.items()},
+    )
