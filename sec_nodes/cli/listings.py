@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from sec_nodes.config import ConfigError, suggest
+
+if TYPE_CHECKING:
+    from sec_nodes.inference.manifest import ModelEntry
 
 
 def controller_table(scenario: str) -> Table:
@@ -57,25 +62,30 @@ def fleet_table() -> Table:
     return _table(('fleet', 'scenario', 'controller', 'slots', 'hosts'), map(row, fleet_names()))
 
 
-def model_table() -> Table:
-    """Models with their size and the accuracy on their held-out sets."""
-    from sec_nodes.inference.manifest import ModelError, load_manifest
+def model_table(models_dir: Path | None = None) -> Table:
+    """Models of a folder with their size, work and accuracy on their own held-out sets.
 
-    try:
-        entries = load_manifest().models
-    except ModelError as error:
-        raise ConfigError(str(error)) from None
-    rows = (
-        (
-            entry.id,
-            entry.task,
-            f'{sum(file.bytes for file in entry.files) / 1024:.0f}',
-            f'{(entry.flop_prefix if entry.kind == "mllm" else entry.flop) / 1e6:.1f}',
-            f'{100 * entry.accuracy.value:.1f}' if entry.accuracy else 'not measured',
-        )
-        for entry in entries
+    Raises:
+        ModelError: no manifest, or a wrong one.
+    """
+    from sec_nodes.inference.manifest import load_manifest
+
+    return _table(
+        ('model', 'task', 'KiB', 'MFLOP', 'accuracy [%]', 'set'),
+        map(_model_row, load_manifest(models_dir).models),
     )
-    return _table(('model', 'task', 'KiB', 'MFLOP', 'accuracy [%]'), rows)
+
+
+def _model_row(entry: ModelEntry) -> tuple[str, ...]:
+    """Work is that of a picture, or of a picture and a token."""
+    work, of_set = (
+        (f'{entry.flop_prefix / 1e6:.1f} + {entry.flop_per_token / 1e6:.2f}', 'sea')
+        if entry.kind == 'mllm'
+        else (f'{entry.flop / 1e6:.1f}', 'scene')
+    )
+    accuracy = '-' if entry.accuracy is None else f'{100 * entry.accuracy.value:.1f}'
+    size = sum(file.bytes for file in entry.files) / 1024
+    return entry.id, entry.task, f'{size:.0f}', work, accuracy, of_set
 
 
 def _table(columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> Table:

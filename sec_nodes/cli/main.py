@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from sec_nodes import __version__
+from sec_nodes.cli.models import MODELS
 from sec_nodes.config import ConfigError
 from sec_nodes.fleet.domain import DomainBusyError
 
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={'help_option_names': ['-h', '--help']},
 )
+app.add_typer(MODELS, name='models')
 
 
 class Backend(str, Enum):
@@ -228,15 +230,6 @@ def fleets() -> None:
 
     with clear_errors():
         Console().print(fleet_table())
-
-
-@app.command()
-def models() -> None:
-    """List the models that are there, with size and accuracy."""
-    from sec_nodes.cli.listings import model_table
-
-    with clear_errors():
-        Console().print(model_table())
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Model cards of multimodal LLMs, written from the manifest so that they cannot disagree with it."""
+"""Model cards of multimodal LLMs, written from the manifest so that both always agree."""
 
 from __future__ import annotations
 

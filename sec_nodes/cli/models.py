@@ -1,0 +1,272 @@
+"""`sec models`: what there is, and how to make, convert, time and examine models."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sec_nodes.config import ConfigError
+
+if TYPE_CHECKING:
+    from sec_nodes.inference.evaluation import Scores
+    from sec_nodes.inference.language.model import LanguageModel
+    from sec_nodes.inference.providers import DevicePolicy
+
+MODELS = typer.Typer(
+    help='Models: what there is, and how to make, convert, time and examine them.',
+    no_args_is_help=True,
+)
+BUILT = Path('build/models')
+"""Where what is built goes unless told otherwise: beside the shipped models, not among them."""
+
+ModelsDir = Annotated[
+    Path | None,
+    typer.Option(help='Folder with manifest.yaml. Default: the shipped models.'),
+]
+Providers = Annotated[
+    str, typer.Option(help='tensorrt, cuda, cpu in order of wish. Default: the best that works.')
+]
+Threads = Annotated[int, typer.Option(min=1, help='Threads of ONNX Runtime.')]
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn errors that a user can mend into `error: ...` lines and exit code 2."""
+    from sec_nodes.inference.codec import PayloadError
+    from sec_nodes.inference.manifest import ModelError
+
+    try:
+        yield
+    except (ConfigError, ModelError, PayloadError, ValueError) as error:
+        for line in str(error).splitlines():
+            print(f'error: {line}', file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+@MODELS.command('list')
+def list_models(models_dir: ModelsDir = None) -> None:
+    """List the models of a folder, with size, work and accuracy."""
+    from sec_nodes.cli.listings import model_table
+
+    with clear_errors():
+        Console().print(model_table(models_dir))
+
+
+@MODELS.command()
+def build(
+    name: Annotated[
+        str,
+        typer.Argument(help='alexnet, vgg13, vgg16, resnet18, vit-tiny; or scene-s, sea-l ...'),
+    ],
+    models_dir: Annotated[Path, typer.Option(help='Folder that gets model and entry.')] = BUILT,
+    seed: Annotated[int, typer.Option(min=0, help='Of random weights.')] = 0,
+    width: Annotated[float, typer.Option(help='Channels, relative to the published net.')] = 1.0,
+    image_size: Annotated[int, typer.Option(help='Side of the picture [pixel].')] = 224,
+    classes: Annotated[int, typer.Option(min=2, help='Number of scores.')] = 1000,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help='.npz or .safetensors with published names. Default: random weights.'),
+    ] = None,
+) -> None:
+    """Write a network from its definition, or train one of the shipped models anew.
+
+    AlexNet, VGG, ResNet-18 and ViT get random weights unless you give some: they can be cut and
+    timed, but their answers mean nothing.
+    """
+    from sec_nodes.inference.networks import NETWORKS
+
+    with clear_errors():
+        trainers = _trainers()
+        if name in trainers:
+            _run_in_training_environment([*trainers[name], '--models-dir', str(models_dir)])
+        elif name in NETWORKS:
+            _build_network(name, models_dir, seed, width, image_size, classes, weights)
+        else:
+            known = ', '.join([*NETWORKS, *trainers])
+            raise ConfigError(f'unknown model {name!r}; choose from {known}')
+
+
+def _build_network(
+    name: str,
+    models_dir: Path,
+    seed: int,
+    width: float,
+    image_size: int,
+    classes: int,
+    weights: Path | None,
+) -> None:
+    """Write model.onnx and its entry."""
+    import onnx
+
+    from sec_nodes.inference.networks import build_network
+    from sec_nodes.inference.zoo import network_entry, save_entry
+
+    model = build_network(
+        name, seed=seed, width=width, image_size=image_size, classes=classes, weights=weights
+    )
+    path = models_dir / name / 'model.onnx'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, path)
+    origin = f'weights of {weights.name}' if weights else f'random weights, seed {seed}'
+    task = f'{name}, {image_size} pixel, width {width:g}, {classes} classes; {origin}'
+    entry = network_entry(models_dir, path, task, f'sec models build {name}')
+    save_entry(models_dir, entry)
+    size = path.stat().st_size / 2**20
+    print(f'{path}: {entry.parameters:,} parameters, {size:.0f} MiB, {len(entry.cuts)} cuts')
+    if not weights:
+        print('its weights are random: it can be cut and timed, but its answers mean nothing')
+
+
+@MODELS.command()
+def convert(
+    source: Annotated[
+        str, typer.Argument(help='Hugging Face id, or a folder of save_pretrained.')
+    ],
+    models_dir: Annotated[Path, typer.Option(help='Folder that gets model and entry.')] = BUILT,
+    name: Annotated[
+        str | None, typer.Option(help='Id of the model. Default: the last part of the source.')
+    ] = None,
+    levels: Annotated[
+        str, typer.Option(help='Quantisations beside fp32: fp16,int8,q8,q4,q2; empty for none.')
+    ] = 'int8,q4',
+) -> None:
+    """Convert a multimodal LLM or an image classifier to ONNX, and quantise it.
+
+    This needs torch and transformers (`make setup-train`); running what comes out does not.
+    """
+    with clear_errors():
+        if not _has_training_libraries():
+            order = ['-m', 'sec_nodes.cli.main', 'models', 'convert', source]
+            order += ['--models-dir', str(models_dir), '--levels', levels]
+            order += ['--name', name] if name else []
+            _run_in_training_environment(order)
+            return
+        from sec_nodes.conversion.convert import convert_model
+
+        for entry in convert_model(source, models_dir, name, _names(levels), print):
+            size = sum(file.bytes for file in entry.files) / 2**20
+            print(f'{models_dir}: {entry.id} ({entry.kind}, {size:.1f} MiB)')
+
+
+@MODELS.command()
+def profile(
+    model: Annotated[str, typer.Argument(help='Id, folder, Hugging Face id, or .onnx file.')],
+    models_dir: ModelsDir = None,
+    platform: Annotated[
+        str | None, typer.Option(help='Add the figures to config/profiles/PLATFORM.yaml.')
+    ] = None,
+    providers: Providers = '',
+    threads: Threads = 1,
+    reps: Annotated[int, typer.Option(min=3, help='Repetitions; medians are kept.')] = 20,
+) -> None:
+    """Measure time, memory and (where a sensor is) energy of a model on this machine."""
+    from sec_nodes.cli.profiling import profile_model
+
+    with clear_errors():
+        profile_model(model, models_dir, platform, _policy(providers, threads), reps, Console())
+
+
+@MODELS.command('eval')
+def evaluate_model(
+    model: Annotated[str, typer.Argument(help='Id, folder or Hugging Face id of an MLLM.')],
+    questions: Annotated[
+        str,
+        typer.Option('--set', help='sea: the built-in held-out set; or an MMMU-format folder.'),
+    ] = 'sea',
+    per_kind: Annotated[
+        int | None, typer.Option(min=1, help='Questions of each kind of the built-in set.')
+    ] = None,
+    models_dir: ModelsDir = None,
+    save: Annotated[
+        bool, typer.Option('--save/--print', help='Write manifest entry and card as well.')
+    ] = False,
+    platform: Annotated[
+        str, typer.Option(help='What this machine is called on the card.')
+    ] = 'this machine',
+    providers: Providers = '',
+    threads: Threads = 1,
+    batch: Annotated[int, typer.Option(min=1, max=64, help='Questions asked at once.')] = 8,
+) -> None:
+    """Measure how often a model is right, by kind of question, beside the commonest answer."""
+    from sec_nodes.cli.examination import save_scores, scores_table, set_items
+    from sec_nodes.inference.language import LanguageModel
+
+    with clear_errors():
+        count, items = set_items(questions, per_kind)
+        loaded = LanguageModel.load(
+            model, models_dir=models_dir, policy=_policy(providers, threads), max_batch=batch
+        )
+        scores = _ask(loaded, items, count, batch)
+        Console().print(scores_table(loaded.id, scores))
+        if save:
+            for path in save_scores(loaded, scores, model, questions, models_dir, platform):
+                print(f'written: {path}')
+
+
+def _ask(model: LanguageModel, items: Any, count: int | None, batch: int) -> Scores:
+    """Put all questions, with a bar."""
+    from sec_nodes.inference.evaluation import evaluate
+
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), transient=True) as bar:
+        task = bar.add_task(f'{model.id} on {model.provider}', total=count)
+        return evaluate(
+            model, items, batch=batch, on_progress=lambda done: bar.update(task, completed=done)
+        )
+
+
+def _policy(providers: str, threads: int) -> DevicePolicy:
+    from sec_nodes.inference.providers import DevicePolicy
+
+    return DevicePolicy(prefer=_names(providers), threads=threads)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(',') if part.strip())
+
+
+def _has_training_libraries() -> bool:
+    return all(importlib.util.find_spec(name) for name in ('torch', 'transformers', 'onnxscript'))
+
+
+def _trainers() -> dict[str, list[str]]:
+    """Commands that train the shipped models, by id; none in an installed copy without tools/."""
+    tools = Path(__file__).resolve().parents[2] / 'tools'
+    scripts = {
+        'scene-s': 'train_scene_classifier.py',
+        'scene-l': 'train_scene_classifier.py',
+        'sea-s': 'train_sea_mllm.py',
+        'sea-l': 'train_sea_mllm.py',
+    }
+    return {
+        name: [str(tools / script), '--only', name]
+        for name, script in scripts.items()
+        if (tools / script).is_file()
+    }
+
+
+def _run_in_training_environment(order: list[str]) -> None:
+    """Run Python where torch is: here, or in .venv-train. ConfigError if it is nowhere."""
+    root = Path(__file__).resolve().parents[2]
+    python = root / '.venv-train' / 'bin' / 'python'
+    if _has_training_libraries():
+        python = Path(sys.executable)
+    elif not python.is_file():
+        raise ConfigError(
+            'torch and transformers are needed for this and are not installed; '
+            'make them with: make setup-train'
+        )
+    path = os.pathsep.join([str(root), *filter(None, [os.environ.get('PYTHONPATH')])])
+    done = subprocess.run([python, *order], env=os.environ | {'PYTHONPATH': path}, check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode)
