@@ -1,9 +1,16 @@
-"""Run a classifier as a whole or split between two machines, on ONNX Runtime.
+"""Run a network as a whole or split between two machines, on ONNX Runtime.
 
 The graph is split with `onnx` when it is loaded, not ahead of time into segment files: a model
 stays one file with one checksum, a user's own .onnx works as it is, segments cannot go stale, and
-it costs milliseconds. The weights of each segment are loaded once; cut l then means segments[:l]
-here and segments[l:] there, so re-splitting costs nothing.
+it costs less than a second. The weights of each segment are loaded once; cut l then means
+segments[:l] here and segments[l:] there, so re-splitting costs nothing.
+
+One session a segment is also fast enough not to need anything cleverer: on one core the chain
+takes 5 % longer than one session of the whole of AlexNet and 4 % longer for VGG16 (medians of
+bench/inference/split.py). Sessions for just the front and the back of a cut would save some of
+that, at the price of building them, or of holding weights twice, whenever the cut changes.
+TensorRT is another matter: every session is an engine of its own that takes minutes to build, and
+layers are fused within an engine only, so there at most eight segments are made.
 
 The whole model is the same chain run in one place, so a split answers bit for bit as the whole
 does. A single session of the unsplit graph agrees to rounding (about 1e-6 relative): on the CPU,
@@ -13,9 +20,11 @@ session boundary lies. Without the blocked layout they agree exactly too, at 1.4
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +35,42 @@ from numpy.typing import NDArray
 
 from sec_nodes.inference.codec import PayloadError
 from sec_nodes.inference.manifest import (
-    ModelEntry,
+    MllmEntry,
     ModelError,
     default_models_dir,
     load_manifest,
     read_checked,
 )
+from sec_nodes.inference.power import PowerMeter
+from sec_nodes.inference.providers import (
+    DevicePolicy,
+    open_session,
+    provider_of,
+    tensorrt_is_wished,
+    without_tensorrt,
+)
 from sec_nodes.inference.splitting import Cut, SplitGraph, split_graph
 
 Tensor = NDArray[Any]
+
+_log = logging.getLogger(__name__)
+
+_TENSORRT_SEGMENTS = 8
+_BEST_HERE = DevicePolicy()
+
+
+@dataclass(frozen=True)
+class SplitProfile:
+    """What a network takes on this machine.
+
+    `segment_p50_s`, `segment_p95_s`: median and 95th percentile of each segment's time [s].
+    `energy_j`: of one run of all segments [J], None if no meter was given or it measured nothing.
+    """
+
+    provider: str
+    segment_p50_s: tuple[float, ...]
+    segment_p95_s: tuple[float, ...]
+    energy_j: float | None
 
 
 class SplitModel:
@@ -42,7 +78,8 @@ class SplitModel:
 
     Calls may come from any one thread at a time. Attributes: `id`; `classes` in the order of the
     scores; `accuracy` on held-out pictures or None if nobody measured it; `input_shape` with its
-    batch axis; `cuts`; `provider`, the execution provider that really runs.
+    batch axis; `cuts`; `provider`, which really runs: 'tensorrt', 'cuda' or 'cpu', with '+'
+    between them where segments differ.
     """
 
     def __init__(
@@ -52,30 +89,28 @@ class SplitModel:
         *,
         classes: Sequence[str] | None = None,
         accuracy: float | None = None,
-        providers: Sequence[str] | None = None,
-        threads: int = 1,
+        policy: DevicePolicy = _BEST_HERE,
+        max_segments: int | None = None,
     ) -> None:
         """Create one session a segment; `SplitModel.load` is the usual way here.
 
-        `providers` in order of preference (default: the CPU); `threads` of each session.
+        `policy` says where to run. `max_segments` bounds how many sessions there are, and with
+        them cuts (`SplitGraph.coarser`); TensorRT never gets more than eight.
         """
-        if threads < 1:
-            raise ValueError(f'threads is {threads}; give at least 1')
+        if max_segments is not None:
+            graph = graph.coarser(max_segments)
+        graph, self._sessions = _open_segments(graph, policy)
         self.id = model_id
         self.cuts: tuple[Cut, ...] = graph.cuts
         self.input_shape = graph.cuts[0].shape
         self.accuracy = accuracy
+        self.provider: str = '+'.join(sorted({provider_of(s) for s in self._sessions}))
+        _log.info('%s runs on %s in %d segments', model_id, self.provider, len(self._sessions))
         count = math.prod(graph.cuts[-1].shape)
         self.classes = tuple(classes or (f'class_{k}' for k in range(count)))
         if len(self.classes) != count:
             raise ModelError(f'model {model_id!r} has {count} scores, {len(self.classes)} classes')
         self._softmax_inside = graph.ends_in_softmax
-        wanted = list(providers or ['CPUExecutionProvider'])
-        self._sessions = [
-            _session(segment.SerializeToString(), wanted, threads) for segment in graph.segments
-        ]
-        used = {session.get_providers()[0] for session in self._sessions}
-        self.provider: str = '+'.join(sorted(used))
 
     @classmethod
     def load(
@@ -83,29 +118,33 @@ class SplitModel:
         model_id_or_path: str | Path,
         *,
         models_dir: str | Path | None = None,
-        providers: Sequence[str] | None = None,
-        threads: int = 1,
+        policy: DevicePolicy = _BEST_HERE,
+        max_segments: int | None = None,
+        sizes: Mapping[str, int] | None = None,
     ) -> SplitModel:
         """Load a model of the manifest by id (checksum verified), or any .onnx file by path.
 
+        `sizes` fixes open sizes of the input, see `split_graph`.
+
         ModelError for an unknown id, a missing or altered file, a graph that cannot be split, or
-        a provider this ONNX Runtime does not have.
+        a preferred provider that does not work here.
         """
-        entry: ModelEntry | None = None
         if str(model_id_or_path).endswith('.onnx'):
             path = Path(model_id_or_path)
-            model_id, model = path.stem, _load_file(path)
-        else:
-            folder = Path(models_dir or default_models_dir())
-            entry = load_manifest(folder).entry(str(model_id_or_path))
-            model_id, model = entry.id, _parse(read_checked(folder, entry.files[0]), entry.id)
+            graph = split_graph(_load_file(path), sizes=sizes)
+            return cls(path.stem, graph, policy=policy, max_segments=max_segments)
+        folder = Path(models_dir or default_models_dir())
+        entry = load_manifest(folder).entry(str(model_id_or_path))
+        if isinstance(entry, MllmEntry):
+            raise ModelError(f'model {entry.id!r} is a language model; load it as LanguageModel')
+        model = _parse(read_checked(folder, entry.files[0]), entry.id)
         return cls(
-            model_id,
-            split_graph(model),
-            classes=entry.classes if entry else None,
-            accuracy=entry.accuracy.value if entry else None,
-            providers=providers,
-            threads=threads,
+            entry.id,
+            split_graph(model, sizes=sizes),
+            classes=entry.classes,
+            accuracy=entry.accuracy.value if entry.accuracy else None,
+            policy=policy,
+            max_segments=max_segments,
         )
 
     def run_front(self, cut: int, image: Tensor) -> Tensor:
@@ -145,23 +184,35 @@ class SplitModel:
         best = int(flat.argmax())
         return self.classes[best], float(flat[best])
 
-    def profile(self, reps: int = 20) -> tuple[float, ...]:
-        """Median time of each segment on this machine [s], after one run to warm up."""
+    def profile(self, reps: int = 20, meter: PowerMeter | None = None) -> SplitProfile:
+        """Time of each segment on this machine, after one run to warm up, and energy of a run.
+
+        Energy is measured over `reps` runs of the whole; a meter that looks at rails ten times a
+        second needs enough of them to last a few seconds.
+        """
         if reps < 1:
             raise ValueError(f'reps is {reps}; give at least 1')
         cut = self.cuts[0]
-        tensor = np.random.default_rng(0).integers(0, 255, cut.shape).astype(cut.dtype)
-        medians = []
+        picture = np.random.default_rng(0).integers(0, 255, cut.shape).astype(cut.dtype)
+        spent_s = []
+        tensor = picture
         for index in range(len(self._sessions)):
             following = self._chain(tensor, index, index + 1)
-            spent = []
-            for _ in range(reps):
-                began = time.perf_counter()
-                self._chain(tensor, index, index + 1)
-                spent.append(time.perf_counter() - began)
-            medians.append(float(np.median(spent)))
+            spent_s.append([self._timed(tensor, index) for _ in range(reps)])
             tensor = following
-        return tuple(medians)
+        energy_j = None
+        if meter is not None:
+            with meter.measure() as reading:
+                for _ in range(reps):
+                    self._chain(picture, 0, len(self._sessions))
+            energy_j = None if reading.energy_j is None else reading.energy_j / reps
+        p50_s, p95_s = np.percentile(spent_s, (50, 95), axis=1).tolist()
+        return SplitProfile(self.provider, tuple(p50_s), tuple(p95_s), energy_j)
+
+    def _timed(self, tensor: Tensor, index: int) -> float:
+        began_s = time.perf_counter()
+        self._chain(tensor, index, index + 1)
+        return time.perf_counter() - began_s
 
     def _chain(self, tensor: Tensor, first: int, last: int) -> Tensor:
         for index in range(first, last):
@@ -211,19 +262,24 @@ def _invalid(name: str, error: Exception) -> ModelError:
     return ModelError(f'model {name!r} is not a valid ONNX file: {first_line}')
 
 
-def _session(content: bytes, providers: list[str], threads: int) -> ort.InferenceSession:
-    """One ONNX Runtime session; refuses providers that are not there instead of falling back."""
-    missing = [name for name in providers if name not in ort.get_available_providers()]
-    if missing:
-        have = ', '.join(ort.get_available_providers())
-        raise ModelError(f'execution provider {missing[0]!r} is not installed; available: {have}')
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(content, options, providers=providers)
-    except Exception as error:  # ONNX Runtime raises a family of its own without a common base
-        raise ModelError(
-            f'ONNX Runtime refuses the model: {str(error).splitlines()[0]}'
-        ) from error
+def _open_segments(
+    graph: SplitGraph, policy: DevicePolicy
+) -> tuple[SplitGraph, list[ort.InferenceSession]]:
+    """A session of each segment, and the graph that they are segments of."""
+    if tensorrt_is_wished(policy):
+        coarse = graph.coarser(_TENSORRT_SEGMENTS)
+        sessions = [_open(segment, policy) for segment in _pieces(coarse)]
+        if all(provider_of(session) == 'tensorrt' for session in sessions):
+            return coarse, sessions
+        policy = without_tensorrt(policy)
+    return graph, [_open(segment, policy) for segment in _pieces(graph)]
+
+
+def _pieces(graph: SplitGraph) -> Iterator[onnx.ModelProto]:
+    """The segments one by one: a big network's are not all needed in memory at once."""
+    return (graph.segment(k, k + 1) for k in range(len(graph.cuts) - 1))
+
+
+def _open(segment: onnx.ModelProto, policy: DevicePolicy) -> ort.InferenceSession:
+    contrib_ops = any(node.domain == 'com.microsoft' for node in segment.graph.node)
+    return open_session(segment.SerializeToString(), policy, contrib_ops=contrib_ops)

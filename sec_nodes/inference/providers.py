@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +88,13 @@ def open_session(
                 reason = next(iter(str(error).splitlines()), type(error).__name__)
             else:
                 if provider_of(session) == name:
-                    _log.info('%s runs on %s', _title(model), name)
+                    # bytes are one of many parts, of which their owner says where they run
+                    level = logging.DEBUG if isinstance(model, bytes) else logging.INFO
+                    _log.log(level, '%s runs on %s', _title(model), name)
                     return session
                 reason = f'ONNX Runtime took {provider_of(session)} instead'
-            _log.warning('%s does not work here: %s', name, reason)
+            if name != 'cpu':
+                _log.warning('%s does not work here: %s', name, reason)
         failures.append(f'{name}: {reason}')
     if not policy.prefer or policy.prefer == ('cpu',):
         reason = failures[-1].removeprefix('cpu: ')
@@ -108,13 +111,31 @@ def provider_of(session: ort.InferenceSession) -> str:
     return next((short for short, full in _FULL_NAME.items() if full == full_name), full_name)
 
 
+def tensorrt_is_wished(policy: DevicePolicy) -> bool:
+    """Whether a policy leads to TensorRT if engines are there or may be built."""
+    return (
+        'tensorrt' in (policy.prefer or PROVIDERS)
+        and policy.cache_dir is not None
+        and _FULL_NAME['tensorrt'] in ort.get_available_providers()
+    )
+
+
+def without_tensorrt(policy: DevicePolicy) -> DevicePolicy:
+    """The policy for what TensorRT did not take."""
+    left = tuple(name for name in policy.prefer or PROVIDERS if name != 'tensorrt')
+    return replace(policy, prefer=left)
+
+
 def make_session(
     model: bytes | Path, options: ort.SessionOptions, providers: list[Any]
 ) -> ort.InferenceSession:
     """The one place where sessions are born, for tests to replace."""
     content = model if isinstance(model, bytes) else str(model)
     # without enable_fallback=0 a failing provider is replaced with a line on standard output
-    return ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
+    session = ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
+    # kept for that replacement alone, it would hold all weights a second time
+    session._model_bytes = None
+    return session
 
 
 def _why_not(

@@ -1,39 +1,35 @@
 """Where an ONNX graph can be cut, what each cut sends and costs, and the pieces between cuts.
 
 A cut is a tensor that every path from the graph's input to its output passes: sending it alone
-lets another machine finish. One sweep over the topological order finds them all, in chains and
-in residual graphs, since such a tensor's producer comes after all its ancestors and before all
-its descendants in every topological order.
+lets another machine finish. One sweep over the topological order finds them all, in chains, in
+residual graphs and in transformers, since such a tensor's producer comes after all its ancestors
+and before all its descendants in every topological order. Inside a residual or attention block
+two tensors cross, so blocks can only be cut between.
 
-FLOP convention: 2 per multiply-add of convolutions and matrix products, biases and everything
-else 0. For a convolution that is 2 H_out W_out C_in/groups k_h k_w C_out, for a fully connected
-layer 2 U_in U_out: the count of Meng and Li, "Robust DNN Partitioning and Task Offloading in
-Multi-UAV-Assisted MEC Against UAV Failures", eqs. (8)-(9), with the layer's output size where the
-print has its input, and of Molchanov et al., ICLR 2017, appendix A.1, without its bias terms.
-
-Cuts of equal counted work differ only in what they send, so of each such group only the one with
-the fewest bits is kept (the last of equals): that folds activations, pooling and flattening into
-the layer before, and casts and normalisation into the raw input, and for AlexNet, VGG13 and VGG16
-leaves the paper's 8, 13 and 16 layers. The raw input is always cut 0, the output always the last.
+Cuts of equal counted work (see flops) differ only in what they send, so of each such group only
+the one with the fewest bits is kept (the last of equals): that folds activations, pooling and
+flattening into the layer before, and casts and normalisation into the raw input. It leaves
+AlexNet, VGG13 and VGG16 their 8, 13 and 16 layers, and it cuts graphs with quantisation nodes
+right behind QuantizeLinear, where the tensor is an integer one already. The raw input is always
+cut 0, the output always the last.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import onnx
 import onnx.inliner
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
+from sec_nodes.inference.flops import Shape, node_flop, subgraphs
 from sec_nodes.inference.manifest import ModelError
-
-_CONVOLUTIONS = {'Conv': 1, 'ConvInteger': 1, 'QLinearConv': 3}
-"""Operator: which of its inputs is the weight."""
-_PRODUCTS = {'MatMul', 'MatMulInteger', 'QLinearMatMul'}
+from sec_nodes.inference.shapes import shape_of, tensor_types, with_fixed_input
 
 
 @dataclass(frozen=True)
@@ -55,102 +51,141 @@ class Cut:
 
 @dataclass(frozen=True)
 class SplitGraph:
-    """The cuts of a graph and its segments: segment k leads from cuts[k] to cuts[k + 1].
+    """The cuts of a graph, and the piece of it between any two.
 
-    Running cut l splits the work into segments[:l] and segments[l:]; no weight is held twice
-    unless the graph itself shares it across a cut.
+    Running cut l splits the work into `segment(0, l)` and `segment(l, last)`, or into the chain
+    of `segments`; no weight is held twice unless the graph itself shares it across a cut.
     """
 
     cuts: tuple[Cut, ...]
-    segments: tuple[ModelProto, ...]
     ends_in_softmax: bool
+    _model: ModelProto = field(repr=False)
+    _live: tuple[NodeProto, ...] = field(repr=False)
+    _constant: tuple[NodeProto, ...] = field(repr=False)
+    _places: tuple[tuple[int, ValueInfoProto], ...] = field(repr=False)
+    """Of each cut: how many of the live nodes come before it, and its type."""
+
+    @property
+    def segments(self) -> tuple[ModelProto, ...]:
+        """The pieces between neighbouring cuts; segment k leads from cuts[k] to cuts[k + 1]."""
+        return tuple(self.segment(k, k + 1) for k in range(len(self.cuts) - 1))
+
+    def segment(self, first: int, last: int) -> ModelProto:
+        """A model of its own from cut `first` to cut `last`, with just the weights it reads."""
+        (begin, source), (end, sink) = self._places[first], self._places[last]
+        nodes = self._live[begin:end]
+        needed = set().union(*(_reads(node) for node in nodes)) if nodes else set()
+        fixed: list[NodeProto] = []
+        for node in reversed(self._constant):
+            if needed & set(node.output):
+                fixed.insert(0, node)
+                needed |= _reads(node)
+        graph = self._model.graph
+        weights = [tensor for tensor in graph.initializer if tensor.name in needed]
+        piece = onnx.helper.make_graph([*fixed, *nodes], graph.name, [source], [sink], weights)
+        return onnx.helper.make_model(
+            piece,
+            opset_imports=self._model.opset_import,
+            ir_version=max(self._model.ir_version, 4),  # before, every weight was an input too
+        )
+
+    def coarser(self, max_segments: int) -> SplitGraph:
+        """The same graph with cuts taken away until at most `max_segments` segments are left.
+
+        First go cuts that send no less than an earlier one (the picture aside, which is smaller
+        than most tensors for being uint8): they cost the front more work and the link no less
+        time. Then, in either case, goes the cut between the two neighbouring segments with the
+        least work.
+        """
+        if max_segments < 1:
+            raise ValueError(f'max_segments is {max_segments}; give at least 1')
+        left = list(self.cuts)
+        while len(left) - 1 > max_segments:
+            inner = range(1, len(left) - 1)
+            poor = [k for k in inner if any(c.size_bit <= left[k].size_bit for c in left[1:k])]
+            work = {k: left[k + 1].front_flop - left[k - 1].front_flop for k in poor or inner}
+            del left[min(work, key=lambda k: work[k])]
+        places = tuple(self._places[cut.index] for cut in left)
+        cuts = tuple(replace(cut, index=index) for index, cut in enumerate(left))
+        return SplitGraph(
+            cuts, self.ends_in_softmax, self._model, self._live, self._constant, places
+        )
 
 
-def split_graph(model: ModelProto) -> SplitGraph:
-    """Find the cuts of `model` and build the chain of segments between them.
+def split_graph(
+    model: ModelProto, *, output: str | None = None, sizes: Mapping[str, int] | None = None
+) -> SplitGraph:
+    """Find the cuts of `model`.
 
-    The graph needs one input and one output, both of fixed shape; ModelError otherwise. Shapes
-    are inferred first, because a runtime refuses a segment whose input has no type.
+    Args:
+        model: a graph with one input that is no weight.
+        output: which output counts; the first if None. Work that only others need is left out.
+        sizes: values of open sizes of the input, by their symbol ('width') or by place
+            ('image.2') where they have none. An open batch is 1 unless given.
+
+    Raises:
+        ModelError: several inputs, sizes that stay open, work that cannot be counted.
     """
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
-    try:
-        graph = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
-    except onnx.shape_inference.InferenceError as error:
-        raise ModelError(
-            f'shapes of graph {model.graph.name!r} cannot be inferred: {error}'
-        ) from error
-    source, sink = _ends(graph)
-    types = _types(graph)
-    live, constant = _live_and_constant(graph, source, sink)
-    flop = np.cumsum([0] + [_node_flop(node, types) for node in live]).tolist()
-    places = _cut_places(live, source, sink)
-    for _, name in places:
+    source, sink = _ends(model.graph, output)
+    model = with_fixed_input(model, source, sizes or {})
+    live, constant = _live_and_constant(model.graph, source, sink)
+    types = tensor_types(model, {sink}.union(*(_reads(node) for node in live)))
+
+    def known_shape(name: str) -> Shape:
         if name not in types:
-            raise ModelError(f'shape of tensor {name!r} is unknown; remove custom operators')
-    chosen = _choose([(place, name, flop[place], types[name]) for place, name in places])
-    cuts = []
-    for index, (place, name) in enumerate(chosen):
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(types[name].type.tensor_type.elem_type)
-        shape = _shape(types[name])
-        bits = math.prod(shape) * dtype.itemsize * 8
-        cuts.append(Cut(index, name, shape, dtype.name, bits, flop[place], flop[-1] - flop[place]))
-    segments = tuple(
-        _segment(model, graph, live[a:b], constant, types[first], types[last])
-        for (a, first), (b, last) in pairwise(chosen)
+            raise ModelError(
+                f'shape of tensor {name!r} is not fixed: it depends on the data, or on an '
+                'operator that ONNX Runtime does not have'
+            )
+        return shape_of(types[name])
+
+    known_shape(sink)
+    flop = list(accumulate((node_flop(node, known_shape) for node in live), initial=0))
+    chosen = _choose(
+        [
+            (place, flop[place], types[name])
+            for place, name in _cut_places(live, source, sink)
+            if name in types
+        ]
     )
-    return SplitGraph(tuple(cuts), segments, live[-1].op_type == 'Softmax')
+    cuts = tuple(
+        Cut(
+            index,
+            value.name,
+            shape_of(value),
+            _dtype(value).name,
+            _size_bit(value),
+            flop[place],
+            flop[-1] - flop[place],
+        )
+        for index, (place, value) in enumerate(chosen)
+    )
+    return SplitGraph(
+        cuts, _ends_in_softmax(live), model, tuple(live), tuple(constant), tuple(chosen)
+    )
 
 
-def _ends(graph: GraphProto) -> tuple[str, str]:
-    """Names of the one input that is not a weight and of the one output."""
+def _ends(graph: GraphProto, output: str | None) -> tuple[str, str]:
+    """Names of the one input that is not a weight and of the output that counts."""
     weights = {tensor.name for tensor in graph.initializer}
     inputs = [value.name for value in graph.input if value.name not in weights]
     outputs = [value.name for value in graph.output]
-    if len(inputs) != 1 or len(outputs) != 1:
+    if len(inputs) != 1:
         raise ModelError(
-            f'graph {graph.name!r} has inputs {inputs} and outputs {outputs}; splitting needs '
-            'exactly one of each'
+            f'graph {graph.name!r} has {len(inputs)} inputs {inputs}; it can only be cut if a '
+            'single tensor goes in: make the others constants'
         )
-    return inputs[0], outputs[0]
-
-
-def _types(graph: GraphProto) -> dict[str, ValueInfoProto]:
-    """Type and shape of every tensor of the graph, weights included."""
-    weights = [
-        onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
-        for tensor in graph.initializer
-    ]
-    known = (*weights, *graph.value_info, *graph.input, *graph.output)
-    return {value.name: value for value in known}
-
-
-def _shape(value: ValueInfoProto) -> tuple[int, ...]:
-    """Fixed shape of a tensor; ModelError if a dimension is open."""
-    sizes = tuple(
-        dim.dim_value if dim.HasField('dim_value') else 0
-        for dim in value.type.tensor_type.shape.dim
-    )
-    if any(size <= 0 for size in sizes):
-        raise ModelError(
-            f'tensor {value.name!r} has no fixed shape; export the model with batch 1 and fixed '
-            'sizes'
-        )
-    return sizes
-
-
-def _subgraphs(node: NodeProto) -> Iterator[GraphProto]:
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            yield attribute.g
-        elif attribute.type == AttributeProto.GRAPHS:
-            yield from attribute.graphs
+    if not outputs or output not in (None, *outputs):
+        raise ModelError(f'graph {graph.name!r} has no output {output!r}; it has {outputs}')
+    return inputs[0], output or outputs[0]
 
 
 def _reads(node: NodeProto) -> set[str]:
     """Names a node needs, those its subgraphs take from outside included."""
     names = {name for name in node.input if name}
-    for body in _subgraphs(node):
+    for body in subgraphs(node):
         own = {value.name for value in body.input} | {tensor.name for tensor in body.initializer}
         for inner in body.node:
             names |= _reads(inner) - own
@@ -197,70 +232,36 @@ def _cut_places(live: list[NodeProto], source: str, sink: str) -> list[tuple[int
     return places
 
 
-def _choose(places: list[tuple[int, str, int, ValueInfoProto]]) -> list[tuple[int, str]]:
-    """Of cuts with equal work keep the one that sends least; keep the input and the output."""
+def _choose(places: list[tuple[int, int, ValueInfoProto]]) -> list[tuple[int, ValueInfoProto]]:
+    """Of cuts with equal work keep the one that sends least; keep the input and the output.
 
-    def bits(value: ValueInfoProto) -> int:
-        kind = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-        return math.prod(_shape(value)) * kind.itemsize
-
+    `places` are (nodes before, work before, tensor), in order.
+    """
     source, sink = places[0], places[-1]
-    best: dict[int, tuple[int, str, int, ValueInfoProto]] = {}
+    best: dict[int, tuple[int, int, ValueInfoProto]] = {}
     for place in places:
-        rival = best.get(place[2])
-        if rival is None or bits(place[3]) <= bits(rival[3]):
-            best[place[2]] = place
-    if bits(best[source[2]][3]) >= bits(source[3]):
-        best[source[2]] = source
-    if sink[2] != source[2]:
-        best[sink[2]] = sink
-    chosen = {place[:2] for place in best.values()} | {source[:2], sink[:2]}
-    return sorted(chosen)
+        rival = best.get(place[1])
+        if rival is None or _size_bit(place[2]) <= _size_bit(rival[2]):
+            best[place[1]] = place
+    if _size_bit(best[source[1]][2]) >= _size_bit(source[2]):
+        best[source[1]] = source
+    if sink[1] != source[1]:
+        best[sink[1]] = sink
+    chosen = {place: value for place, _, value in (*best.values(), source, sink)}
+    return sorted(chosen.items(), key=lambda item: item[0])
 
 
-def _node_flop(node: NodeProto, types: dict[str, ValueInfoProto]) -> int:
-    """Counted work of one node under the module's convention."""
-
-    def shape(name: str) -> tuple[int, ...]:
-        if name not in types:
-            raise ModelError(f'shape of tensor {name!r} before {node.op_type} is unknown')
-        return _shape(types[name])
-
-    if node.op_type in _CONVOLUTIONS:
-        kernel = shape(node.input[_CONVOLUTIONS[node.op_type]])
-        return 2 * math.prod(shape(node.output[0])) * math.prod(kernel[1:])
-    if node.op_type == 'ConvTranspose':
-        kernel = shape(node.input[1])
-        return 2 * math.prod(shape(node.input[0])) * math.prod(kernel[1:])
-    if node.op_type in _PRODUCTS:
-        return 2 * math.prod(shape(node.output[0])) * shape(node.input[0])[-1]
-    if node.op_type == 'Gemm':
-        transposed = any(a.name == 'transA' and a.i for a in node.attribute)
-        inner = shape(node.input[0])[0 if transposed else 1]
-        return 2 * math.prod(shape(node.output[0])) * inner
-    return 0
+def _dtype(value: ValueInfoProto) -> np.dtype[Any]:
+    return onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
 
 
-def _segment(
-    model: ModelProto,
-    graph: GraphProto,
-    nodes: list[NodeProto],
-    constant: list[NodeProto],
-    first: ValueInfoProto,
-    last: ValueInfoProto,
-) -> ModelProto:
-    """A model of its own from `first` to `last`, with just the weights and constants it reads."""
-    needed = set().union(*(_reads(node) for node in nodes))
-    fixed: list[NodeProto] = []
-    for node in reversed(constant):
-        if needed & set(node.output):
-            fixed.insert(0, node)
-            needed |= _reads(node)
-    weights: list[TensorProto] = [t for t in graph.initializer if t.name in needed]
-    piece = onnx.helper.make_graph([*fixed, *nodes], graph.name, [first], [last], weights)
-    return onnx.helper.make_model(
-        piece,
-        opset_imports=model.opset_import,
-        ir_version=max(model.ir_version, 4),  # before 4 every weight had to be an input too
-        functions=model.functions,
-    )
+def _size_bit(value: ValueInfoProto) -> int:
+    return math.prod(shape_of(value)) * _dtype(value).itemsize * 8
+
+
+def _ends_in_softmax(live: list[NodeProto]) -> bool:
+    """Whether the last node that changes values is a softmax."""
+    kinds = [
+        node.op_type for node in live if node.op_type not in ('Identity', 'Flatten', 'Reshape')
+    ]
+    return bool(kinds) and kinds[-1] == 'Softmax'

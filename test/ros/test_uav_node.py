@@ -107,7 +107,7 @@ def test_heartbeats_describe_the_uavs(stage: Stage) -> None:
         assert state.has_battery
         assert state.energy_left_j == pytest.approx(settings.battery_j - state.energy_used_j)
         assert state.model_id == settings.model
-        assert state.provider == 'CPUExecutionProvider'
+        assert state.provider == 'cpu'
 
 
 @pytest.mark.parametrize('cut', [0, 2, 4, 5])

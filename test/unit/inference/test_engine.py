@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,12 @@ import pytest
 import yaml
 from toy_graphs import Builder, residual
 
+from sec_nodes.inference import providers
 from sec_nodes.inference.codec import PayloadError, decode, encode
 from sec_nodes.inference.engine import SplitModel, _parse
 from sec_nodes.inference.manifest import ModelError, default_models_dir, load_manifest
+from sec_nodes.inference.power import Reading
+from sec_nodes.inference.providers import DevicePolicy
 from sec_nodes.inference.scenes import CLASSES, render
 from sec_nodes.inference.splitting import split_graph
 
@@ -130,12 +134,94 @@ def test_codecs_barely_change_the_answers(models):
 
 
 def test_provider_threads_and_profile(model):
-    assert model.provider == 'CPUExecutionProvider'
-    spent = model.profile(reps=3)
-    assert len(spent) == len(model.cuts) - 1
-    assert all(0.0 < seconds < 1.0 for seconds in spent)
+    assert model.provider == 'cpu'
+    profile = model.profile(reps=3)
+    assert (profile.provider, profile.energy_j) == ('cpu', None)
+    assert len(profile.segment_p50_s) == len(profile.segment_p95_s) == len(model.cuts) - 1
+    for median_s, high_s in zip(profile.segment_p50_s, profile.segment_p95_s, strict=True):
+        assert 0.0 < median_s <= high_s < 1.0
     with pytest.raises(ValueError, match='reps is 0'):
         model.profile(0)
+
+
+class Meter:
+    """Pretends that every block takes 6 J, or that nothing can be measured."""
+
+    def __init__(self, energy_j):
+        self.energy_j = energy_j
+
+    @contextmanager
+    def measure(self):
+        reading = Reading()
+        yield reading
+        reading.energy_j = self.energy_j
+
+
+def test_energy_of_a_run_is_a_share_of_what_the_meter_gave(models):
+    split = models['scene-s']
+    assert split.profile(reps=3, meter=Meter(6.0)).energy_j == pytest.approx(2.0)
+    assert split.profile(reps=3, meter=Meter(None)).energy_j is None
+
+
+class EngineSession(ort.InferenceSession):
+    """A session on the CPU that says it is TensorRT's."""
+
+    def get_providers(self):
+        return ['TensorrtExecutionProvider', 'CPUExecutionProvider']
+
+
+@pytest.fixture
+def jetson(monkeypatch, tmp_path):
+    """ONNX Runtime with TensorRT, of whose making of sessions the requests are kept."""
+    asked = []
+
+    def make(content, options, wanted):
+        asked.append(wanted[0] if isinstance(wanted[0], str) else wanted[0][0])
+        kind = EngineSession if asked[-1].startswith('Tensorrt') else ort.InferenceSession
+        return kind(content, options, providers=['CPUExecutionProvider'])
+
+    have = ['TensorrtExecutionProvider', 'CPUExecutionProvider']
+    monkeypatch.setattr(ort, 'get_available_providers', lambda: have)
+    monkeypatch.setattr(providers, 'make_session', make)
+    return asked
+
+
+def test_tensorrt_gets_few_segments_the_cpu_all(jetson, tmp_path):
+    build = DevicePolicy(cache_dir=tmp_path, build_engines=True)
+    split = SplitModel.load('scene-l', policy=build)
+    assert (split.provider, len(split.cuts)) == ('tensorrt', 9)
+    assert jetson == ['TensorrtExecutionProvider'] * 8
+    image = render('ship', 1)
+    for cut in split.cuts:
+        back = split.run_back(cut.index, split.run_front(cut.index, image))
+        np.testing.assert_array_equal(back, split.run(image))
+    jetson.clear()
+    split = SplitModel.load('scene-l', policy=DevicePolicy(cache_dir=tmp_path))
+    assert (split.provider, len(split.cuts)) == ('cpu', 12)  # no engine was really written
+    with pytest.raises(ModelError, match='tensorrt: no engine of this model'):
+        SplitModel.load('scene-l', policy=DevicePolicy(('tensorrt',), cache_dir=tmp_path))
+
+
+def test_half_a_cache_of_engines_is_none(jetson, tmp_path):
+    SplitModel.load('scene-l', policy=DevicePolicy(cache_dir=tmp_path, build_engines=True))
+    first, *_ = sorted(tmp_path.rglob('onnxruntime-*/*'))
+    (first / 'part.engine').touch()
+    jetson.clear()
+    split = SplitModel.load('scene-l', policy=DevicePolicy(cache_dir=tmp_path))
+    assert (split.provider, len(split.cuts)) == ('cpu', 12)
+    assert jetson.count('TensorrtExecutionProvider') == 1
+    assert jetson[-11:] == ['CPUExecutionProvider'] * 11
+
+
+def test_networks_without_classes_load(models_dir):
+    path = models_dir / 'manifest.yaml'
+    content = yaml.safe_load(path.read_text())
+    entry = next(entry for entry in content['models'] if entry['id'] == 'scene-s')
+    entry['kind'] = 'network'
+    del entry['classes'], entry['accuracy']
+    path.write_text(yaml.safe_dump(content))
+    split = SplitModel.load('scene-s', models_dir=models_dir)
+    assert (split.accuracy, split.classes[7]) == (None, 'class_7')
 
 
 def test_wrong_tensors_are_named(model):
@@ -209,8 +295,8 @@ def test_invalid_onnx_is_refused(tmp_path: Path, content: bytes):
 
 
 def test_absent_provider_is_refused_not_replaced():
-    with pytest.raises(ModelError, match=r"'NoSuchProvider' is not installed; available: .*CPU"):
-        SplitModel.load('scene-s', providers=['NoSuchProvider', 'CPUExecutionProvider'])
+    with pytest.raises(ModelError, match=r'cuda: not in this ONNX Runtime.*has .*CPU'):
+        SplitModel.load('scene-s', policy=DevicePolicy(('cuda',)))
 
 
 def test_manifest_errors_name_the_field(models_dir, monkeypatch):

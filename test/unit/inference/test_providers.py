@@ -53,15 +53,23 @@ def jetson(monkeypatch):
     return FakeSession
 
 
-def test_the_cpu_runs_here_and_says_so(content, caplog):
+def test_the_cpu_runs_here_and_says_so(content, caplog, tmp_path):
+    path = tmp_path / 'a.onnx'
+    path.write_bytes(content)
     with caplog.at_level(logging.INFO, 'sec_nodes.inference.providers'):
-        session = open_session(content, DevicePolicy())
+        session = open_session(path, DevicePolicy())
     assert provider_of(session) == 'cpu'
-    assert 'the graph runs on cpu' in caplog.text
+    assert f'model {path} runs on cpu' in caplog.text
+    session = open_session(content, DevicePolicy())
     assert session.run(None, {'image': np.zeros((1, 4), np.float32)})[0].shape == (1, 2)
     assert session.get_session_options().intra_op_num_threads == 1
     session = open_session(content, DevicePolicy(('cpu',), threads=2))
     assert session.get_session_options().intra_op_num_threads == 2
+
+
+def test_a_session_does_not_keep_the_bytes_it_was_made_from(content):
+    session = open_session(content, DevicePolicy())
+    assert not any(value is content for value in vars(session).values())
 
 
 def test_a_file_runs_with_its_side_file(graph, tmp_path):

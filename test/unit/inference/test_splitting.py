@@ -6,11 +6,16 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from toy_graphs import Builder, alexnet, residual, vgg
 
+from sec_nodes.inference import splitting
 from sec_nodes.inference.engine import SplitModel
 from sec_nodes.inference.manifest import ModelError
+from sec_nodes.inference.networks import build_network
+from sec_nodes.inference.shapes import shape_of, tensor_types
 from sec_nodes.inference.splitting import split_graph
 
 
@@ -132,13 +137,209 @@ def test_dead_nodes_do_not_hide_cuts():
 def test_graphs_that_cannot_be_split_say_why():
     b = Builder((1, 2, 8, 8))
     b.conv('image', 'c0', 2, 2)
-    b.conv('c0', 'c1', 2, 2)
-    with pytest.raises(ModelError, match='exactly one of each'):
-        split_graph(b.build('c0', 'c1', shape=(1, 2, 8, 8)))
-    b.source = helper.make_tensor_value_info('image', TensorProto.FLOAT, ('N', 2, 8, 8))
-    with pytest.raises(ModelError, match='no fixed shape'):
-        split_graph(b.build('c1', shape=('N', 2, 8, 8)))
+    with pytest.raises(ModelError, match=r"has no output 'c9'; it has \['c0'\]"):
+        split_graph(b.build('c0', shape=(1, 2, 8, 8)), output='c9')
+    model = b.build('c0', shape=(1, 2, 8, 8))
+    model.graph.input.append(helper.make_tensor_value_info('mask', TensorProto.FLOAT, (1,)))
+    with pytest.raises(ModelError, match=r"2 inputs \['image', 'mask'\]; .* a single tensor"):
+        split_graph(model)
     free = Builder((1, 2))
     free.nodes.append(onnx.helper.make_node('Constant', [], ['y'], value_floats=[1.0]))
     with pytest.raises(ModelError, match='does not depend'):
         split_graph(free.build('y', shape=(1,)))
+
+
+def test_the_first_output_counts_unless_another_is_named():
+    b = Builder((1, 2, 8, 8))
+    b.conv('image', 'c0', 2, 2)
+    b.conv('c0', 'c1', 2, 2)
+    b.conv('c1', 'c2', 2, 4)
+    model = b.build('c1', 'c2')
+    assert [cut.tensor for cut in split_graph(model).cuts] == ['image', 'c0', 'c1']
+    named = split_graph(model, output='c2')
+    assert [cut.tensor for cut in named.cuts] == ['image', 'c0', 'c1', 'c2']
+    image = np.ones((1, 2, 8, 8), np.float32)
+    whole = ort.InferenceSession(model.SerializeToString())
+    np.testing.assert_allclose(
+        SplitModel('toy', named).run(image), whole.run(['c2'], {'image': image})[0], rtol=1e-5
+    )
+
+
+def open_sizes(shape):
+    b = Builder(shape)
+    x = b.node('Relu', [b.conv('image', 'c0', 2, 3)], 'r0')
+    b.node('Shape', [x], 'sizes')
+    b.weights.append(numpy_helper.from_array(np.array([0, -1], np.int64), 'rows'))
+    b.node('Reshape', [x, 'rows'], 'flat')
+    b.node('MatMul', ['flat', b.weight('m', (3 * 8 * 8, 5))], 'y')
+    return b.build('y', shape=('N', 5))
+
+
+def test_open_sizes_become_one_or_what_is_given():
+    model = open_sizes(('N', 2, 8, 8))
+    before = model.SerializeToString()
+    assert [cut.shape for cut in split_graph(model).cuts] == [(1, 2, 8, 8), (1, 192), (1, 5)]
+    three = split_graph(model, sizes={'N': 3})
+    assert [cut.shape for cut in three.cuts] == [(3, 2, 8, 8), (3, 192), (3, 5)]
+    assert model.SerializeToString() == before
+    image = np.random.default_rng(0).normal(size=(3, 2, 8, 8)).astype(np.float32)
+    split = SplitModel('toy', three)
+    expected = ort.InferenceSession(before).run(None, {'image': image})[0]
+    np.testing.assert_array_equal(split.run_back(1, split.run_front(1, image)), expected)
+
+
+def test_open_sizes_other_than_the_batch_must_be_given(tmp_path):
+    model = open_sizes((None, 2, 'side', 'side'))
+    with pytest.raises(ModelError, match=r"axis 2 of input 'image' .* give sizes=\{'side'"):
+        split_graph(model)
+    with pytest.raises(ModelError, match=r"sizes name 'width', .* \['image\.0', 'side'\]"):
+        split_graph(model, sizes={'side': 8, 'width': 8})
+    sizes = {'side': 8, 'image.0': 2}
+    assert split_graph(model, sizes=sizes).cuts[0].shape == (2, 2, 8, 8)
+    onnx.save(model, tmp_path / 'open.onnx')
+    assert SplitModel.load(tmp_path / 'open.onnx', sizes=sizes).cuts[-1].shape == (2, 5)
+
+
+def test_shapes_that_only_running_tells_are_observed(tmp_path):
+    """ONNX Runtime's own optimiser writes operators whose shapes ONNX does not infer."""
+    path = tmp_path / 'fused.onnx'
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(path)
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    whole = ort.InferenceSession(residual().SerializeToString(), options)
+    fused = onnx.load(path)
+    assert 'FusedConv' in {node.op_type for node in fused.graph.node}
+    del fused.graph.value_info[:]
+    plain, split = split_graph(residual()), SplitModel('fused', split_graph(fused))
+    assert [(c.shape, c.front_flop) for c in split.cuts] == [
+        (c.shape, c.front_flop) for c in plain.cuts
+    ]
+    image = np.random.default_rng(2).integers(0, 255, split.input_shape, np.uint8)
+    for cut in split.cuts:
+        back = split.run_back(cut.index, split.run_front(cut.index, image))
+        np.testing.assert_array_equal(back, split.run(image))
+    np.testing.assert_allclose(split.run(image), whole.run(None, {'image': image})[0], rtol=1e-5)
+
+
+def test_no_cut_where_the_shape_depends_on_the_data():
+    b = Builder((1, 2, 8, 8))
+    x = b.node('NonZero', [b.node('Relu', [b.conv('image', 'c0', 2, 2)], 'r0')], 'where')
+    b.weights.append(numpy_helper.from_array(np.array([1], np.int64), 'axes'))
+    x = b.node('Cast', [x], 'places', to=TensorProto.FLOAT)
+    x = b.node('ReduceSum', [x, 'axes'], 'total')
+    b.node('MatMul', [b.node('Transpose', [x], 'row', perm=[1, 0]), b.weight('m', (4, 3))], 'y')
+    model = b.build('y', shape=(1, 3))
+    types = tensor_types(model, ['where', 'row'])
+    assert {'where', 'places'}.isdisjoint(types)
+    assert shape_of(types['row']) == (1, 4)
+    assert [cut.tensor for cut in split_graph(model).cuts] == ['image', 'row', 'y']
+    b = Builder((1, 2, 8, 8))
+    b.node('NonZero', ['image'], 'y')
+    model = b.build()
+    model.graph.output.append(helper.make_tensor_value_info('y', TensorProto.INT64, (4, 'n')))
+    with pytest.raises(ModelError, match="shape of tensor 'y' is not fixed: it depends on the"):
+        split_graph(model)
+
+
+def test_a_weight_shared_across_a_cut_is_in_both_segments():
+    b = Builder((1, 4))
+    b.weight('w', (4, 4))
+    b.node('MatMul', ['image', 'w'], 'a')
+    b.node('MatMul', [b.node('Relu', ['a'], 'r'), 'w'], 'y')
+    split = split_graph(b.build('y', shape=(1, 4)))
+    assert [[t.name for t in s.graph.initializer] for s in split.segments] == [['w'], ['w']]
+
+
+def test_a_choice_within_a_segment_takes_its_tensor_from_outside():
+    b = Builder((1, 4))
+    x = b.fc('image', 'a', 4, 4)
+    out = helper.make_tensor_value_info('t', TensorProto.FLOAT, (1, 4))
+    branches = [
+        helper.make_graph([helper.make_node(op, [x], ['t'])], op, [], [out])
+        for op in ('Relu', 'Neg')
+    ]
+    b.weights.append(numpy_helper.from_array(np.array(True), 'always'))
+    b.node('If', ['always'], 'c', then_branch=branches[0], else_branch=branches[1])
+    b.fc('c', 'y', 4, 2)
+    model = b.build('y', shape=(1, 2))
+    split = SplitModel('toy', split_graph(model))
+    assert [cut.tensor for cut in split.cuts] == ['image', 'c', 'y']
+    image = np.ones((1, 4), np.float32)
+    expected = ort.InferenceSession(model.SerializeToString()).run(None, {'image': image})[0]
+    np.testing.assert_array_equal(split.run_back(1, split.run_front(1, image)), expected)
+
+
+def test_coarser_graphs_keep_the_cuts_that_send_least():
+    """VGG16 in eight: all but its poolings and first fully connected layer send no less than an
+    earlier cut, the first convolution aside, before which there is only the picture."""
+    fine = split_graph(build_network('vgg16', width=1 / 32))
+    coarse = fine.coarser(8)
+    pooled = [f'features.{k}' for k in (4, 9, 16, 23)]
+    assert [c.tensor for c in coarse.cuts] == [
+        'image', 'features.1', *pooled, 'flatten', 'classifier.1', 'scores'
+    ]  # fmt: skip
+    assert [c.index for c in coarse.cuts] == list(range(9))
+    by_name = {c.tensor: c for c in fine.cuts}
+    assert all(c.front_flop == by_name[c.tensor].front_flop for c in coarse.cuts)
+    assert fine.coarser(16).cuts == fine.cuts
+    assert [c.tensor for c in fine.coarser(1).cuts] == ['image', 'scores']
+    with pytest.raises(ValueError, match='max_segments is 0'):
+        fine.coarser(0)
+
+
+def test_coarser_models_answer_the_same():
+    fine = split_graph(alexnet())
+    image = np.random.default_rng(3).normal(size=(1, 3, 224, 224)).astype(np.float32)
+    expected = SplitModel('alexnet', fine).run(image)
+    split = SplitModel('alexnet', fine, max_segments=3)
+    assert len(split.cuts) == 4
+    for cut in split.cuts:
+        back = split.run_back(cut.index, split.run_front(cut.index, image))
+        np.testing.assert_allclose(back, expected, rtol=1e-4, atol=1e-6)
+
+
+@st.composite
+def random_graphs(draw):
+    """Sums and products of (1, 4) tensors, each sum of one to three of the four latest."""
+    b = Builder((1, 4))
+    names = ['image']
+    for k in range(draw(st.integers(1, 9))):
+        reads = draw(st.lists(st.sampled_from(names[-4:]), min_size=1, max_size=3, unique=True))
+        total = b.node('Sum', reads, f's{k}')
+        names += [total, b.node('MatMul', [total, b.weight(f'w{k}', (4, 4))], f't{k}')]
+    return b.build(names[-1], shape=(1, 4))
+
+
+@given(random_graphs())
+@settings(max_examples=60, deadline=None)
+def test_cuts_are_the_tensors_whose_loss_parts_input_from_output(model):
+    """Brute force: delete a tensor and look whether the output still hears of the input."""
+
+    def is_reached(without):
+        known = {'image'} - {without}
+        for node in model.graph.node:
+            if known & set(node.input):
+                known |= set(node.output) - {without}
+        return model.graph.output[0].name in known
+
+    tensors = ['image', *(node.output[0] for node in model.graph.node)]
+    parting = {name for name in tensors if not is_reached(name)}
+    assert set(all_cuts(model)) == parting
+    # equal work: of a sum and what it was summed from, the later is kept, the ends always
+    work = {}
+    for name, flop in all_cuts(model).items():
+        work[flop] = name
+    expected = {*work.values(), 'image', model.graph.output[0].name}
+    if work[0] != 'image':
+        expected.discard(work[0])  # equal bits as the picture, which goes first
+    found = split_graph(model).cuts
+    assert [c.tensor for c in found] == [name for name in tensors if name in expected]
+
+
+def all_cuts(model):
+    """Every cut with its counted work before merging: each node's work is made distinct."""
+    live, _ = splitting._live_and_constant(model.graph, 'image', model.graph.output[0].name)
+    places = splitting._cut_places(live, 'image', model.graph.output[0].name)
+    return {
+        name: 32 * sum(node.op_type == 'MatMul' for node in live[:place]) for place, name in places
+    }
