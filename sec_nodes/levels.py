@@ -6,41 +6,132 @@ outside both, and the registry of scenarios names it as the last step of reading
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from sec_nodes.config import ConfigError
 from sec_nodes.inference.manifest import Manifest, ModelError, load_manifest
-from sec_nodes.scenarios.mllm.settings import MllmSettings, Servers
+from sec_nodes.inference.profiles import (
+    Accuracy,
+    PlatformProfile,
+    Scale,
+    common_scale,
+    load_profile,
+)
+from sec_nodes.scenarios import survey_settings
+from sec_nodes.scenarios.mllm.settings import MllmSettings, Pace, Servers
 
-SCALE_OF_KIND = {'classifier': 'scene', 'mllm': 'sea'}
+SCALE_OF_KIND: dict[str, Scale] = {'classifier': 'scene', 'network': 'scene', 'mllm': 'sea'}
 """Held-out questions that the accuracies of the manifest are a share of, by kind of model."""
+
+TierT = TypeVar('TierT', survey_settings.Uavs, survey_settings.Satellites)
 
 
 def with_levels(settings: MllmSettings) -> MllmSettings:
-    """The settings with the accuracy of every model that they name.
+    """The settings with the accuracy of every model that they name, and the pace of every server.
+
+    Accuracies are those of the manifest, or of the platform's profile for models that are not
+    shipped. Paces are filled in for `compute: profile`.
 
     Raises:
-        ConfigError: an unknown model, or accuracies on another scale than the requirements.
+        ConfigError: an unknown model or platform, a model whose accuracy nobody measured or whose
+            time the profile does not have, or accuracies on more than one scale.
     """
     if settings.uavs.models is None:
         return settings
-    try:
-        manifest = load_manifest()
-        tiers = {
-            name: _measured(getattr(settings, name), settings.tasks.accuracy_scale, manifest)
-            for name in ('uavs', 'satellites')
-        }
-    except ModelError as error:
-        raise ConfigError(f'uavs.models or satellites.models: {error}') from None
+    tiers: dict[str, Servers] = {'uavs': settings.uavs, 'satellites': settings.satellites}
+    profiles = {
+        name: load_profile(servers.platform) if servers.platform is not None else None
+        for name, servers in tiers.items()
+    }
+    manifest = _manifest()
+    found: dict[str, Accuracy] = {}
+    for name, servers in tiers.items():
+        of_each = [_accuracy(m, manifest, profiles[name]) for m in servers.models or ()]
+        found |= dict(zip(servers.models or (), of_each, strict=True))
+        values = tuple(number.value for number in of_each)
+        tiers[name] = servers.model_copy(update={'accuracy': values})
+    _require_scale(found, settings.tasks.accuracy_scale)
+    if settings.compute == 'profile':
+        for name, servers in tiers.items():
+            tiers[name] = _paced(servers, profiles[name], settings.assumed_start_s)
     return settings.model_copy(update=tiers)
 
 
-def _measured(servers: Servers, scale: str, manifest: Manifest) -> Servers:
-    entries = [manifest.entry(model) for model in servers.models or ()]
-    for entry in entries:
-        if SCALE_OF_KIND[entry.kind] != scale:
-            raise ConfigError(
-                f'the accuracy of model {entry.id!r} is on scale {SCALE_OF_KIND[entry.kind]!r}, '
-                f'but tasks.accuracy_scale = {scale!r}; scales cannot be mixed'
-            )
-    return servers.model_copy(
-        update={'accuracy': tuple(entry.accuracy.value for entry in entries)}
+def with_speeds(settings: survey_settings.SurveySettings) -> survey_settings.SurveySettings:
+    """The settings with the measured speed and power of every platform that they name.
+
+    Raises:
+        ConfigError: an unknown platform, or one whose profile does not have the tier's model.
+    """
+    return settings.model_copy(
+        update={
+            'uavs': _measured_speed(settings.uavs),
+            'satellites': _measured_speed(settings.satellites),
+        }
     )
+
+
+def _measured_speed(tier: TierT) -> TierT:
+    if tier.platform is None:
+        return tier
+    profile = load_profile(tier.platform)
+    speed = {
+        'flop_s': profile.split_entry(tier.model).flop_s,
+        'compute_power_w': profile.compute_power_w.value,
+    }
+    return tier.model_copy(update=speed)
+
+
+def _manifest() -> Manifest:
+    try:
+        return load_manifest()
+    except ModelError as error:
+        raise ConfigError(f'uavs.models and satellites.models: {error}') from None
+
+
+def _accuracy(model: str, manifest: Manifest, profile: PlatformProfile | None) -> Accuracy:
+    """The accuracy of a model: the manifest's, else the profile's."""
+    shipped = {entry.id: entry for entry in manifest.models}
+    if model in shipped:
+        entry, accuracy = shipped[model], None
+        if entry.accuracy is not None:
+            accuracy = Accuracy(
+                value=entry.accuracy.value, scale=SCALE_OF_KIND[entry.kind], source='measured'
+            )
+    elif profile is not None and model in profile.generation:
+        accuracy = profile.generation[model].accuracy
+    else:
+        of_profile = f', nor in profile {profile.id!r}: ' if profile is not None else ''
+        known = ', '.join(sorted(profile.generation)) if profile is not None else ''
+        raise ConfigError(
+            f'model {model!r} is not in models/manifest.yaml ({", ".join(sorted(shipped))})'
+            f'{of_profile}{known}; name another model or platform'
+        )
+    if accuracy is None:
+        raise ConfigError(f'nobody measured the accuracy of model {model!r}; take another model')
+    return accuracy
+
+
+def _require_scale(found: dict[str, Accuracy], asked: str) -> None:
+    scale = common_scale(found)
+    if scale != asked:
+        raise ConfigError(
+            f'the accuracies of {", ".join(found)} are on scale {scale!r}, but '
+            f'tasks.accuracy_scale = {asked!r}; draw requirements on the scale of the models'
+        )
+
+
+def _paced(
+    servers: Servers, profile: PlatformProfile | None, assumed_start_s: float | None
+) -> Servers:
+    """The servers with the pace of each; settings see to it that there is a profile."""
+    assert profile is not None
+    paces = tuple(
+        Pace(
+            start_s=profile.start_s(model, assumed_start_s),
+            word_s=profile.generation_entry(model).token_s.value,
+            power_w=profile.power_w(model),
+        )
+        for model in servers.models or ()
+    )
+    return servers.model_copy(update={'paces': paces})

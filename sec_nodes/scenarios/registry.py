@@ -32,7 +32,12 @@ class Entry(NamedTuple):
 
 
 SCENARIOS = {
-    'survey': Entry('sec_nodes.scenarios.survey_settings:SurveySettings', None, True),
+    'survey': Entry(
+        'sec_nodes.scenarios.survey_settings:SurveySettings',
+        None,
+        True,
+        completed_by='sec_nodes.levels:with_speeds',
+    ),
     'mllm': Entry(
         'sec_nodes.scenarios.mllm.settings:MllmSettings',
         'sec_nodes.scenarios.mllm:Mllm',

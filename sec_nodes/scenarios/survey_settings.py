@@ -62,7 +62,10 @@ class Tasks(Settings):
 
 
 class Uavs(Settings):
-    """UAVs: servers that fly."""
+    """UAVs: servers that fly.
+
+    Where `platform` names a profile, `read_settings` replaces `flop_s` and `compute_power_w`.
+    """
 
     count: Count
     altitude_m: PositiveRange
@@ -75,10 +78,11 @@ class Uavs(Settings):
     compute_power_w: NotNegative
     battery_j: Positive
     model: str
+    platform: str | None
 
 
 class Satellites(Settings):
-    """The constellation, and those of its satellites that compute."""
+    """The constellation, and those of its satellites that compute; `platform` as for UAVs."""
 
     count: Count
     altitude_m: Annotated[float, Field(ge=150e3, le=2000e3)]
@@ -94,6 +98,7 @@ class Satellites(Settings):
     flop_s: Positive
     compute_power_w: NotNegative
     model: str
+    platform: str | None
 
 
 class Radio(AirSpaceRadio):

@@ -214,6 +214,8 @@ class MllmSettings(Settings):
                 'of the models (sea, mmmu_val, scene), and on scale abstract without any'
             )
         for tier, servers in tiers.items():
+            if self.compute == 'paper' and servers.paces is not None:
+                raise ValueError(f'{tier}.paces are given, but compute = paper; leave them out')
             if self.compute == 'profile' and None in (servers.models, servers.platform):
                 raise ValueError(
                     f'compute = profile needs {tier}.models and {tier}.platform; name both, or '

@@ -52,7 +52,7 @@ def draw(scenario, state, rng):
     )
 
 
-@pytest.mark.parametrize('mode', ['mllm', 'mllm:stress', 'mllm:extended'])
+@pytest.mark.parametrize('mode', ['mllm', 'mllm:stress', 'mllm:extended', 'mllm:quoted'])
 def test_every_number_of_every_task_is_the_same(mode):
     scenario, loop = Mllm(read_settings(mode)), LoopMllm(read_settings(mode))
     rng = np.random.default_rng(4)

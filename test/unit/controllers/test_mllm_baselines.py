@@ -19,7 +19,7 @@ NAMES = (
     'least_loaded',
     'myopic',
 )
-MODES = ('mllm', 'mllm:fig7', 'mllm:stress', 'mllm:extended', 'mllm:literal')
+MODES = ('mllm', 'mllm:fig7', 'mllm:stress', 'mllm:extended', 'mllm:literal', 'mllm:quoted')
 SCENARIOS = {mode: Mllm(read_settings(mode)) for mode in MODES}
 
 

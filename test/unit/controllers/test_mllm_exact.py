@@ -39,7 +39,7 @@ def best_of_grid(world, state):
     return lowest
 
 
-@pytest.mark.parametrize('mode', ['mllm', 'mllm:stress'])
+@pytest.mark.parametrize('mode', ['mllm', 'mllm:stress', 'mllm:quoted'])
 def test_exhaustive_is_no_worse_than_a_grid_of_all_decisions_for_two(mode):
     world = scenario(mode, 2)
     for seed in range(2):
@@ -52,7 +52,9 @@ def test_exhaustive_is_no_worse_than_a_grid_of_all_decisions_for_two(mode):
         assert controller.bound(state)[0] <= found * (1 + 1e-9)
 
 
-@pytest.mark.parametrize(('mode', 'gap'), [('mllm', 1e-3), ('mllm:stress', 1e-2)])
+@pytest.mark.parametrize(
+    ('mode', 'gap'), [('mllm', 1e-3), ('mllm:stress', 1e-2), ('mllm:quoted', 1e-3)]
+)
 def test_optimum_is_as_good_as_exhaustive_search(mode, gap):
     world = scenario(mode, 4)
     state = world.reset(np.arange(2))
@@ -74,7 +76,9 @@ def test_optimum_is_as_good_as_exhaustive_search_on_many_slots(mode, gap):
     assert (near / least - 1).mean() < gap
 
 
-@pytest.mark.parametrize('mode', ['mllm', 'mllm:stress', 'mllm:fig7', 'mllm:extended'])
+@pytest.mark.parametrize(
+    'mode', ['mllm', 'mllm:stress', 'mllm:fig7', 'mllm:extended', 'mllm:quoted']
+)
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), one_server=st.booleans(), strong=st.booleans())
 def test_nothing_beats_the_bound(mode, seed, one_server, strong):

@@ -11,7 +11,7 @@ import sec_nodes.environments  # noqa: F401 (registers)
 from sec_nodes.environments.base import episode_seed
 from sec_nodes.environments.mllm import FLAGS, MllmEnv, MllmVectorEnv
 
-MODES = (None, 'paper', 'fig7', 'stress', 'extended', 'literal')
+MODES = (None, 'paper', 'fig7', 'stress', 'extended', 'literal', 'quoted')
 
 
 @pytest.mark.parametrize('mode', MODES)

@@ -232,7 +232,7 @@ def copy_devices(state, order):
     return replace(state, **{name: getattr(state, name)[:, order] for name in names})
 
 
-MODES = ('mllm', 'mllm:fig7', 'mllm:stress', 'mllm:extended', 'mllm:literal')
+MODES = ('mllm', 'mllm:fig7', 'mllm:stress', 'mllm:extended', 'mllm:literal', 'mllm:quoted')
 
 
 @pytest.mark.parametrize('mode', MODES)

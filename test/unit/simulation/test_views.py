@@ -45,9 +45,9 @@ class Spread(Controller):
         )
 
 
-@pytest.fixture(scope='module')
-def mllm():
-    return Mllm(read_settings('mllm:extended', {'radio.interference': 'none'}))
+@pytest.fixture(scope='module', params=['mllm:extended', 'mllm:quoted'])
+def mllm(request):
+    return Mllm(read_settings(request.param, {'radio.interference': 'none'}))
 
 
 @pytest.fixture(scope='module')
