@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import tracemalloc
+import zlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sec_nodes.inference.codec import (
     CODECS,
+    COMPRESSIONS,
     DTYPES,
     PayloadError,
+    _compress,
+    _crc,
     decode,
     encode,
     encoded_size_bit,
@@ -78,6 +84,7 @@ def test_wrong_length_is_rejected(tensor, codec, junk):
     ('change', 'message'),
     [
         ({'codec': 'zip'}, "codec 'zip' is unknown"),
+        ({'compression': 'lzma'}, "compression 'lzma' is unknown; choose one of none, zlib, zstd"),
         ({'dtype': 'object'}, "dtype 'object' cannot travel"),
         ({'dtype': 'uint8'}, "cannot hold dtype 'uint8'"),
         ({'shape': (2, -3)}, 'negative'),
@@ -126,3 +133,113 @@ def test_packets_are_the_same_for_any_memory_layout():
     tensor = np.arange(24, dtype=np.float32).reshape(4, 6)
     assert encode(tensor.T) == encode(np.ascontiguousarray(tensor.T))
     assert encode(tensor.astype('>f4').byteswap().view('<f4')) == encode(tensor)
+
+
+SMOOTH = np.tile(np.arange(64, dtype=np.float32), 64).reshape(1, 64, 64)
+COMPRESSING = [name for name in COMPRESSIONS if name != 'none']
+
+
+@given(FLOATS, st.sampled_from(CODECS), st.sampled_from(COMPRESSIONS))
+def test_compression_loses_nothing_and_never_makes_larger(tensor, codec, compression):
+    plain, packet = encode(tensor, codec), encode(tensor, codec, compression)
+    assert packet.size_bit == 8 * len(packet.data) <= plain.size_bit
+    assert packet.compression == (compression if packet.size_bit < plain.size_bit else 'none')
+    np.testing.assert_array_equal(
+        decode(packet, tensor.shape, 'float32'), decode(plain, tensor.shape, 'float32')
+    )
+
+
+@pytest.mark.parametrize('compression', COMPRESSING)
+def test_smooth_tensors_and_pictures_travel_smaller(compression):
+    for codec in CODECS:
+        packet = encode(SMOOTH, codec, compression)
+        assert packet.compression == compression
+        assert packet.size_bit < encode(SMOOTH, codec).size_bit / 5
+    picture = SMOOTH.astype(np.uint8)
+    packet = encode(picture, 'u8', compression)
+    assert (packet.codec, packet.dtype, packet.compression) == ('raw', 'uint8', compression)
+    np.testing.assert_array_equal(decode(packet), picture)
+    with pytest.raises(PayloadError, match="compression 'lzma' is unknown"):
+        encode(picture, 'raw', 'lzma')
+
+
+@given(st.sampled_from(COMPRESSING), st.sampled_from(CODECS), st.data())
+def test_one_flipped_bit_of_a_compressed_payload_is_rejected(compression, codec, data):
+    packet = encode(SMOOTH, codec, compression)
+    bit = data.draw(st.integers(0, packet.size_bit - 1))
+    damaged = bytearray(packet.data)
+    damaged[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(PayloadError, match='crc32'):
+        decode(replace(packet, data=bytes(damaged)))
+    for other in COMPRESSIONS:
+        if other != compression:
+            with pytest.raises(PayloadError, match=r'crc32|bytes long'):
+                decode(replace(packet, compression=other))
+
+
+def forged(packet, data):
+    """A packet whose checksum is right for other data: a sender who means harm."""
+    fields = (packet.codec, packet.dtype, packet.shape, packet.scale, packet.zero_point)
+    return replace(packet, data=data, crc32=_crc(*fields, packet.compression, data))
+
+
+@pytest.mark.parametrize('compression', COMPRESSING)
+def test_streams_that_are_not_exactly_the_tensor_are_rejected(compression):
+    packet = encode(SMOOTH, 'raw', compression)
+    np.testing.assert_array_equal(decode(forged(packet, packet.data)), SMOOTH)
+    longer = encode(np.concatenate([SMOOTH, SMOOTH]), 'raw', compression)
+    shorter = encode(SMOOTH[:, :60], 'raw', compression)
+    streams = {
+        'truncated': packet.data[:-1],
+        'cut in half': packet.data[: len(packet.data) // 2],
+        'one byte': packet.data[:1],
+        'nothing': b'',
+        'followed by more': packet.data + b'\0',
+        'followed by itself': packet.data * 2,
+        'noise': bytes(range(1, 200)),
+        'one byte too much': _compress(SMOOTH.tobytes() + b'\0', compression),
+        'too much': longer.data,
+        'too little': shorter.data,
+    }
+    for data in streams.values():
+        with pytest.raises(PayloadError, match='payload'):
+            decode(forged(packet, data))
+
+
+@given(st.sampled_from(COMPRESSING), st.binary(max_size=300))
+def test_no_stream_ends_in_anything_but_a_payload_error(compression, noise):
+    packet = forged(replace(encode(SMOOTH), compression=compression), noise)
+    with pytest.raises(PayloadError):
+        decode(packet)
+
+
+def zeros_of_unknown_size(size):
+    """A zstd frame that does not say what it holds."""
+    return zstandard.ZstdCompressor(write_content_size=False).compress(bytes(size))
+
+
+@pytest.mark.parametrize(
+    ('compression', 'bomb'),
+    [
+        ('zlib', zlib.compress(bytes(2**26), 9)),
+        ('zstd', zstandard.ZstdCompressor().compress(bytes(2**26))),
+        ('zstd', zeros_of_unknown_size(2**26)),
+        # the header announces 2**62 bytes, the rest is missing
+        ('zstd', b'\x28\xb5\x2f\xfd\xe0' + (2**62).to_bytes(8, 'little') + b'\x01\x00\x00'),
+    ],
+)
+def test_a_bomb_is_not_blown_up(compression, bomb):
+    packet = forged(replace(encode(np.zeros(10**5, np.uint8)), compression=compression), bomb)
+    tracemalloc.start()
+    try:
+        with pytest.raises(PayloadError, match='payload'):
+            decode(packet)
+        assert tracemalloc.get_traced_memory()[1] < 10**6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_payload_as_long_as_the_tensor_was_not_compressed():
+    packet = forged(replace(encode(SMOOTH), compression='zlib'), bytes(SMOOTH.nbytes))
+    with pytest.raises(PayloadError, match=r'16384 bytes long, expected fewer than the 16384'):
+        decode(packet)
