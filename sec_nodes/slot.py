@@ -50,6 +50,16 @@ class Status(IntEnum):
     REJECTED = 3
 
 
+TASKS_PER_DEVICE = 2**32
+"""A device makes at most one task a slot, whose number is that of the slot: so numbers stay
+unique when a device restarts."""
+
+
+def task_number(device: IntArray, slot: int) -> IntArray:
+    """Numbers of the tasks that devices make in a slot, unique in a run."""
+    return device * TASKS_PER_DEVICE + slot
+
+
 @dataclass(frozen=True)
 class ModelTable:
     """Accuracy and cuts of every model, padded to the longest cut list.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def controller_table(scenario: str) -> Table:
-    """Controllers of a scenario with the first line of their documentation.
+    """Controllers of a scenario, what they run with, and the first line of their documentation.
 
     Raises:
         ConfigError: no such scenario.
@@ -28,14 +28,22 @@ def controller_table(scenario: str) -> Table:
 
     if scenario not in SCENARIOS:
         raise ConfigError(f'unknown scenario {scenario!r}; {suggest(scenario, list(SCENARIOS))}')
-    known: dict[str, type] = {}
-    if scenario == 'survey':
-        known |= {name: base.controller_class(name) for name in base.controller_names()}
-    for name in batch.batch_controller_names(scenario):
-        known[name] = batch.batch_controller_class(scenario, name)
+    rows: list[tuple[str, str, type]] = []
+    entry = SCENARIOS[scenario]
+    if entry.flies:
+        runs_with = 'sec up' if entry.scenario else 'sec up, sec simulate'
+        rows += [
+            (name, runs_with, base.controller_class(name))
+            for name in base.controller_names()
+            if base.can_play(name, devices_compute=entry.devices_compute)
+        ]
+    rows += [
+        (name, 'sec simulate', batch.batch_controller_class(scenario, name))
+        for name in batch.batch_controller_names(scenario)
+    ]
     return _table(
-        ('controller', 'what it does'),
-        ((name, _first_line(kind)) for name, kind in known.items()),
+        ('controller', 'runs with', 'what it does'),
+        ((name, runs_with, _first_line(kind)) for name, runs_with, kind in rows),
     )
 
 
@@ -44,7 +52,7 @@ def scenario_table() -> Table:
     from sec_nodes.scenarios.registry import SCENARIOS, scenario_modes, scenario_names
 
     def row(name: str) -> tuple[str, ...]:
-        flies = 'sec up, sec simulate' if SCENARIOS[name].scenario is None else 'sec simulate'
+        flies = 'sec up, sec simulate' if SCENARIOS[name].flies else 'sec simulate'
         return name, ', '.join(scenario_modes(name)) or '-', flies
 
     return _table(('scenario', 'modes', 'runs with'), map(row, scenario_names()))

@@ -31,6 +31,8 @@ class Controller(ABC):
     """
 
     name: ClassVar[str]
+    computes_on_devices: ClassVar[bool] = False
+    """Whether it has no way but the devices' own computers."""
 
     def __init__(self, scenario: Offloading, seed: int = 0) -> None:
         self.scenario = scenario
@@ -80,14 +82,26 @@ def create(name: str, scenario: Any, seed: int = 0) -> Controller:
         seed: seed of the controller's own randomness.
 
     Raises:
-        ControllerError: no controller has this name, or the class is none.
+        ControllerError: no controller has this name, the class is none, or the scenario is not
+            one that it can play.
     """
     _load_known()
-    if ':' in name:
-        return _imported(name)(scenario, seed)
-    if name not in _registry:
+    if ':' not in name and name not in _registry:
         raise ControllerError(f'unknown controller {name!r}; {suggest(name, list(_registry))}')
-    return _registry[name](scenario, seed)
+    kind = _imported(name) if ':' in name else _registry[name]
+    devices_compute = getattr(scenario, 'devices_compute', True)
+    if kind.computes_on_devices and not devices_compute:
+        able = [known for known in controller_names() if can_play(known, devices_compute)]
+        raise ControllerError(
+            f'controller {name!r} leaves tasks on their devices, but devices of '
+            f'{scenario.settings.name} cannot compute; those that can play: {", ".join(able)}'
+        )
+    return kind(scenario, seed)
+
+
+def can_play(name: str, devices_compute: bool) -> bool:
+    """Whether one of `controller_names` can play where devices compute, or do not."""
+    return devices_compute or not _registry[name].computes_on_devices
 
 
 def own_cut(state: SlotState) -> IntArray:

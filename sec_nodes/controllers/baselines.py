@@ -22,7 +22,7 @@ def best_admissible(score: FloatArray, admissible: BoolArray) -> IntArray:
 
     Args:
         score: (K, S) how good each server is.
-        admissible: (K, S + 1) as `Survey.admissible` gives it.
+        admissible: (K, S + 1) as `Offloading.admissible` gives it.
     """
     remote, own = admissible[:, :-1], admissible[:, -1]
     otherwise = np.where(own, LOCAL, DECLINED)
@@ -37,6 +37,7 @@ class LocalOnly(Controller):
     """Devices answer by themselves; what needs a better model than theirs is declined."""
 
     name = 'local_only'
+    computes_on_devices = True
 
     def decide(self, state: SlotState) -> SlotDecision:
         """Keep every task on its device."""

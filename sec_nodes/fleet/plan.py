@@ -204,8 +204,10 @@ def _run_files(fleet: FleetSettings, run: str | None, host: str | None) -> RunFi
     """A folder that no other run has."""
     results = fleet.results.expanduser().resolve()
     if run is None:
-        stem = Path(fleet.scenario).stem
-        controller = re.sub(r'[^A-Za-z0-9_]+', '-', fleet.controller)
+        stem, controller = (
+            re.sub(r'[^A-Za-z0-9_]+', '-', text)
+            for text in (Path(fleet.scenario).stem, fleet.controller)
+        )
         base = f'{stem}-{controller}-{datetime.now():%Y%m%d-%H%M%S}'
         names = [base, *(f'{base}-{number}' for number in range(2, 100))]
         run = next(name for name in names if not (results / name).exists())

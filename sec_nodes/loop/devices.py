@@ -10,11 +10,7 @@ from sec_nodes.loop.ledger import Task
 from sec_nodes.physics.motion import GaussMarkov, gauss_markov_step
 from sec_nodes.physics.randomness import Stream, normal, poisson, uniform
 from sec_nodes.scenarios.survey_settings import SurveySettings
-from sec_nodes.slot import FloatArray, IntArray
-
-TASKS_PER_DEVICE = 2**32
-"""A device makes at most one task a slot, whose number is that of the slot: so numbers stay
-unique when a device restarts."""
+from sec_nodes.slot import TASKS_PER_DEVICE, FloatArray, IntArray
 
 
 class DeviceFleet:

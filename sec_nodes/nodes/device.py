@@ -18,7 +18,6 @@ from sec_nodes.inference.pictures import (
     PictureSource,
     RenderedPictures,
 )
-from sec_nodes.loop.devices import TASKS_PER_DEVICE
 from sec_nodes.loop.ledger import Energy, Task, Timing
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import CommonParameters, SecNode, own_ids, run
@@ -33,7 +32,7 @@ from sec_nodes.nodes.convert import (
 )
 from sec_nodes.nodes.parameters import parameter
 from sec_nodes.nodes.timing import Releases, RunTime
-from sec_nodes.slot import LOCAL
+from sec_nodes.slot import LOCAL, TASKS_PER_DEVICE
 from sec_offload import msg
 
 

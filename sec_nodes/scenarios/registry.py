@@ -27,6 +27,10 @@ class Entry(NamedTuple):
     """None for survey, which needs models besides its settings: see `sec_nodes.world`."""
     flies: bool = False
     """Whether the ROS nodes fly it, see `sec_nodes.world`."""
+    flown_mode: str | None = None
+    """Mode that they fly if none is named."""
+    devices_compute: bool = True
+    """Whether devices can answer by themselves."""
     completed_by: str | None = None
     """What fills in settings that stand in other files; it lies outside the scenarios."""
 
@@ -41,6 +45,9 @@ SCENARIOS = {
     'mllm': Entry(
         'sec_nodes.scenarios.mllm.settings:MllmSettings',
         'sec_nodes.scenarios.mllm:Mllm',
+        flies=True,
+        flown_mode='measured',
+        devices_compute=False,
         completed_by='sec_nodes.levels:with_levels',
     ),
     'maritime': Entry(
@@ -89,11 +96,14 @@ def read_settings(name_or_path: str, overrides: Mapping[str, Any] | None = None)
 
 
 def read_flown(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Settings of a scenario that the ROS nodes can fly.
+    """Settings of a scenario that the ROS nodes can fly; by its bare name, in its flown mode.
 
     Raises:
         ConfigError: as `read_settings`, and for a scenario that can only be simulated.
     """
+    name = name_or_path
+    if name in SCENARIOS and SCENARIOS[name].flown_mode:
+        name_or_path = f'{name}:{SCENARIOS[name].flown_mode}'
     settings = read_settings(name_or_path, overrides)
     name = value_of(named_file('scenario', split_mode(name_or_path)[0]), 'name')
     if not SCENARIOS[name].flies:

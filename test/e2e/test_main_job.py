@@ -12,7 +12,7 @@ from PIL import Image
 from sec_nodes.inference.engine import SplitModel
 from sec_nodes.inference.pictures import RenderedPictures
 from sec_nodes.inference.scenes import render
-from sec_nodes.loop.devices import TASKS_PER_DEVICE
+from sec_nodes.slot import TASKS_PER_DEVICE
 
 SEED = 3
 

@@ -16,11 +16,11 @@ from node_stage import Stage, survey_file
 from sec_nodes.inference.codec import decode
 from sec_nodes.inference.engine import SplitModel
 from sec_nodes.inference.pictures import FolderPictures, Picture, RenderedPictures
-from sec_nodes.loop.devices import TASKS_PER_DEVICE, DeviceFleet
+from sec_nodes.loop.devices import DeviceFleet
 from sec_nodes.nodes import names
 from sec_nodes.nodes.convert import packet_from, point, request_from
 from sec_nodes.scenarios.registry import read_settings
-from sec_nodes.slot import LOCAL
+from sec_nodes.slot import LOCAL, TASKS_PER_DEVICE
 from sec_offload import msg
 
 SEED = 4

@@ -102,21 +102,28 @@ class Links:
             uav_m: (B, M, 2) where the UAVs are while devices transmit.
             slant_m: (B, N) distances of the satellites, all above the horizon or not.
         """
-        to_space, on_ground = self._antenna_gains
-        satellite_path = satellite_gain(
-            slant_m, self._radio.carrier_hz, to_space, on_ground, self._additional_loss, 1.0
-        )
-        spread = for_each_device(satellite_path, state.size_bit.shape[1])
+        spread = for_each_device(self.satellite_path(slant_m), state.size_bit.shape[1])
         uav_path = self._uav_path(state.device_m, uav_m)
         return np.concatenate(
             [uav_path * state.fading_uav, spread * state.fading_satellite], axis=-1
         )
 
+    def satellite_path(self, slant_m: FloatArray) -> FloatArray:
+        """Path gains to satellites at distances [m], without fading."""
+        to_space, on_ground = self._antenna_gains
+        return satellite_gain(
+            slant_m, self._radio.carrier_hz, to_space, on_ground, self._additional_loss, 1.0
+        )
+
+    def uav_path(self, distance_m: FloatArray) -> FloatArray:
+        """Path gains to UAVs at distances [m], eq. (6) without fading."""
+        exponent = self._radio.path_loss_exponent
+        return air_ground_gain(distance_m, self._reference_gain, exponent, 1.0)
+
     def _find_uav_path(self, device_m: FloatArray, uav_m: FloatArray) -> FloatArray:
         """Path gains (B, K, M) of devices (B, K, 2) and UAVs (B, M, 2), eq. (6) without fading."""
         distance2_m2 = self.offset2_m2(device_m, uav_m) + self._height2_m2
-        exponent = self._radio.path_loss_exponent
-        return frozen(air_ground_gain(np.sqrt(distance2_m2), self._reference_gain, exponent, 1.0))
+        return frozen(self.uav_path(np.sqrt(distance2_m2)))
 
     def upload(
         self, gain: FloatArray, power_w: FloatArray, receiver: IntArray, sends: BoolArray

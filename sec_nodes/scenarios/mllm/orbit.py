@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sec_nodes.physics import spherical
-from sec_nodes.physics.constants import SPEED_OF_LIGHT_M_S
-from sec_nodes.scenarios.mllm.settings import Satellites
+from sec_nodes.physics.constants import EARTH_RADIUS_M, SPEED_OF_LIGHT_M_S
+from sec_nodes.scenarios.mllm.settings import MllmSettings, Satellites
 from sec_nodes.scenarios.mllm.state import Orbit
 from sec_nodes.slot import FloatArray, IntArray
 
 _SPACING_SLACK_RAD = 1e-6
+_TRACK_STEP_S = 0.5
+"""Velocities are differences over that time."""
 
 
 class Routes(NamedTuple):
@@ -144,3 +146,25 @@ class Chain:
                 f'{self._settings.spacing_deg:g} degrees apart, by number and cyclically; shift '
                 'those of a state all together'
             )
+
+
+def chain_motion(
+    settings: MllmSettings, in_track_rad: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Positions [m] and velocities [m/s] (N, 3) in `map` of satellites at angles (N,) [rad].
+
+    North is along the track, east across it, up the zenith of the area's centre.
+    """
+    satellites = settings.satellites
+    rate_rad_s = float(spherical.orbital_rate_rad_s(satellites.altitude_m))
+
+    def position_m(angle_rad: FloatArray) -> FloatArray:
+        up, along, across = spherical.shell_position_m(
+            satellites.altitude_m, angle_rad, np.radians(satellites.cross_track_deg)
+        ).T
+        east_m, north_m = (0.5 * side for side in settings.area_m)
+        return np.column_stack([east_m + across, north_m + along, up - EARTH_RADIUS_M])
+
+    here_m = position_m(in_track_rad)
+    later_m = position_m(in_track_rad + rate_rad_s * _TRACK_STEP_S)
+    return here_m, (later_m - here_m) / _TRACK_STEP_S

@@ -142,6 +142,6 @@ def test_saving_by_dropping_work_is_no_gap(sec, tmp_path):
 
 
 def test_a_controller_of_single_slots_that_asks_for_more_is_told_so(sec):
-    result = sec('mllm', '--controller', 'sec_nodes.controllers.greedy:Greedy', *SHORT)
+    result = sec('robust:feasible', '--controller', 'sec_nodes.controllers.greedy:Greedy', *SHORT)
     assert result.exit_code == 2
-    assert "controller greedy asks its scenario for 'options', but mllm offers" in result.stderr
+    assert "controller greedy asks its scenario for 'options', but robust offers" in result.stderr

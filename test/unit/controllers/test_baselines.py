@@ -15,6 +15,8 @@ from sec_nodes.controllers.base import (
     register,
 )
 from sec_nodes.controllers.placement import towards_devices
+from sec_nodes.scenarios.mllm.offloading import MllmOffloading
+from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.slot import DECLINED, LOCAL, SlotDecision
 
 BUILT_IN = ['greedy', 'local_only', 'nearest_uav', 'offload_all', 'random']
@@ -163,3 +165,10 @@ def test_a_controller_of_one_s_own_is_found_by_module_and_by_name(scenario):
 
     with pytest.raises(ControllerError, match='belongs to'):
         register(Mine)
+
+
+def test_who_needs_devices_that_compute_is_refused_where_they_cannot():
+    scenario = MllmOffloading(read_settings('mllm'))
+    with pytest.raises(ControllerError, match=r'devices of mllm cannot compute.*greedy.*random'):
+        create('local_only', scenario)
+    assert create('greedy', scenario).name == 'greedy'
