@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from sec_nodes.cli import main as cli
+from sec_nodes.controllers.base import Controller
 
 SHORT = ('--slots', '3', '--episodes', '2')
 
@@ -141,7 +144,15 @@ def test_saving_by_dropping_work_is_no_gap(sec, tmp_path):
     assert list(rows)[-1] == 'local_only'
 
 
-def test_a_controller_of_single_slots_that_asks_for_more_is_told_so(sec):
-    result = sec('robust:feasible', '--controller', 'sec_nodes.controllers.greedy:Greedy', *SHORT)
+class Curious(Controller):
+    name = 'curious'
+
+    def decide(self, state):
+        return self.scenario.options(state, np.ones(1))
+
+
+def test_a_controller_of_single_slots_that_asks_for_more_is_told_so(sec, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'mine', sys.modules[__name__])
+    result = sec('robust:feasible', '--controller', 'mine:Curious', *SHORT)
     assert result.exit_code == 2
-    assert "controller greedy asks its scenario for 'options', but robust offers" in result.stderr
+    assert "controller curious asks its scenario for 'options', but robust offers" in result.stderr
