@@ -204,7 +204,7 @@ def report(
 @app.command()
 def controllers(
     scenario: Annotated[
-        str, typer.Argument(help='For which scenario: survey is what the ROS nodes fly.')
+        str, typer.Argument(help='For which scenario; `sec scenarios` lists them.')
     ] = 'survey',
 ) -> None:
     """List the controllers of a scenario."""
