@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
-_ALWAYS_FULL = ('Pow', 'ReduceMean', 'Sqrt', 'Reciprocal', 'Cos', 'Sin')
+_ALWAYS_FULL = ('Pow', 'ReduceMean', 'Sqrt', 'Cos', 'Sin')
 
 
 def to_half(model: onnx.ModelProto, half_io: str) -> onnx.ModelProto:

@@ -200,10 +200,24 @@ def _save(
         raise ModelError(f'torch exports nothing for {path.name}')
     program.optimize()
     ClearMetadataAndDocStringPass()(program.model)
+    _divide_at_once(program.model.graph)
     program.model.ir_version = IR_VERSION
     weights = (value.const_value for value in program.model.graph.initializers.values())
     size_byte = sum(weight.nbytes for weight in weights if weight is not None)
     program.save(str(path), external_data=size_byte > _SIDE_FILE_BYTE)
+
+
+def _divide_at_once(graph: Any) -> None:
+    """Write x * (1 / y) as x / y: the form of a root-mean-square norm that ONNX Runtime fuses."""
+    for node in [node for node in graph if node.op_type == 'Reciprocal']:
+        for user, place in tuple(node.outputs[0].uses()):
+            if user.op_type == 'Mul':
+                dividend = user.inputs[1 - place]
+                user.op_type = 'Div'
+                user.replace_input_with(0, dividend)
+                user.replace_input_with(1, node.inputs[0])
+        if not node.outputs[0].uses():
+            graph.remove(node, safe=True)
 
 
 def _check(model: Any, processor: Any, image: ImageSpec, target: Path) -> None:

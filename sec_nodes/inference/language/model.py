@@ -56,7 +56,9 @@ class LanguageModel:
     `flop_per_token` for each generated token.
     """
 
-    def __init__(self, files: ModelFiles, *, policy: DevicePolicy, max_batch: int = 8) -> None:
+    def __init__(
+        self, files: ModelFiles, *, policy: DevicePolicy, max_batch: int, context_tokens: int
+    ) -> None:
         """Open the sessions; `LanguageModel.load` is the usual way here."""
         self._grown_from_byte = psutil.Process().memory_info().rss
         spec = files.spec
@@ -66,9 +68,9 @@ class LanguageModel:
         self.image_shape = spec.image.shape
         self.image_tokens = spec.prompt.image_tokens
         self.hidden = spec.decoder.hidden
-        self.context_tokens = spec.decoder.context
+        self.context_tokens = context_tokens
         self.max_batch = max_batch
-        self.needed_byte = needed_byte(spec, files.weights_byte, max_batch)
+        self.needed_byte = needed_byte(spec, files.weights_byte, max_batch, context_tokens)
         self.flop_prefix = spec.flop_prefix
         self.flop_per_token = spec.flop_per_token
         self._text = Text(files.tokenizer.read(), spec.prompt)
@@ -93,6 +95,7 @@ class LanguageModel:
         policy: DevicePolicy | None = None,
         memory_limit_byte: int | None = None,
         max_batch: int = 8,
+        context_tokens: int | None = None,
     ) -> LanguageModel:
         """Load a model that is converted already.
 
@@ -105,23 +108,36 @@ class LanguageModel:
             policy: execution provider and threads.
             memory_limit_byte: refuse a model that would not fit.
             max_batch: most questions in one call of `generate`.
+            context_tokens: longest prompt with its answer. Default: what the model can.
 
         Raises:
+            ValueError: max_batch or context_tokens out of range.
             ModelError: unknown, altered or unconverted model, or one that does not fit.
         """
         if max_batch < 1:
             raise ValueError(f'max_batch is {max_batch}; give at least 1')
         files = find_model(id_or_folder, quantisation, models_dir)
-        needed = needed_byte(files.spec, files.weights_byte, max_batch)
+        longest = files.spec.decoder.context
+        context = longest if context_tokens is None else context_tokens
+        if not 1 <= context <= longest:
+            raise ValueError(
+                f'context_tokens is {context}; model {files.id!r} takes 1 to {longest}'
+            )
+        needed = needed_byte(files.spec, files.weights_byte, max_batch, context)
         if memory_limit_byte is not None and needed > memory_limit_byte:
             raise ModelError(
                 f'model {files.id!r} needs {needed / 2**20:.1f} MiB '
                 f'({files.weights_byte / 2**20:.1f} MiB of weights, the rest for batches of '
-                f'{max_batch} with {files.spec.decoder.context} tokens), the limit is '
+                f'{max_batch} with {context} tokens), the limit is '
                 f'{memory_limit_byte / 2**20:.1f} MiB; take a smaller model or quantisation, '
-                f'or lower max_batch'
+                f'or lower max_batch or context_tokens'
             )
-        return cls(files, policy=policy or DevicePolicy(), max_batch=max_batch)
+        return cls(
+            files,
+            policy=policy or DevicePolicy(),
+            max_batch=max_batch,
+            context_tokens=context,
+        )
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         """Features (image_tokens, hidden) of each picture: the cut at the projector."""
