@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from sec_nodes.config import ConfigError
-from sec_nodes.inference.manifest import Manifest, ModelError, load_manifest
+from sec_nodes.inference.manifest import Manifest, MllmAccuracy, ModelError, load_manifest
 from sec_nodes.inference.profiles import (
     Accuracy,
     PlatformProfile,
@@ -20,8 +20,8 @@ from sec_nodes.inference.profiles import (
 from sec_nodes.scenarios import survey_settings
 from sec_nodes.scenarios.mllm.settings import MllmSettings, Pace, Servers
 
-SCALE_OF_KIND: dict[str, Scale] = {'classifier': 'scene', 'network': 'scene', 'mllm': 'sea'}
-"""Held-out questions that the accuracies of the manifest are a share of, by kind of model."""
+SCENE: Scale = 'scene'
+"""Held-out pictures that the accuracies of classifiers in the manifest are a share of."""
 
 TierT = TypeVar('TierT', survey_settings.Uavs, survey_settings.Satellites)
 
@@ -95,9 +95,8 @@ def _accuracy(model: str, manifest: Manifest, profile: PlatformProfile | None) -
     if model in shipped:
         entry, accuracy = shipped[model], None
         if entry.accuracy is not None:
-            accuracy = Accuracy(
-                value=entry.accuracy.value, scale=SCALE_OF_KIND[entry.kind], source='measured'
-            )
+            scale = entry.accuracy.set if isinstance(entry.accuracy, MllmAccuracy) else SCENE
+            accuracy = Accuracy(value=entry.accuracy.value, scale=scale, source='measured')
     elif profile is not None and model in profile.generation:
         accuracy = profile.generation[model].accuracy
     else:

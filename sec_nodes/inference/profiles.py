@@ -18,9 +18,9 @@ from pydantic import Field, model_validator
 from sec_nodes.config import ConfigError, Settings, load, named_file, suggest
 
 Source = Literal['measured', 'quoted', 'estimated']
-Scale = Literal['sea', 'mmmu_val', 'scene']
-"""What accuracies are a share of: the questions of inference/sea, MMMU's validation set, the
-held-out pictures of inference/scenes."""
+Scale = Annotated[str, Field(min_length=1)]
+"""Name of the set that accuracies are a share of: `sea`, the questions of inference/sea; `scene`,
+the held-out pictures of inference/scenes; `mmmu_val`; or questions of a user's own."""
 
 _HEADER = '# Read by sec_nodes.inference.profiles; docs/profiles.md says what the keys mean.\n'
 

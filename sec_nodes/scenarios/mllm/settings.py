@@ -21,8 +21,9 @@ from sec_nodes.scenarios.radio import AirSpaceRadio
 AtLeastOne = Annotated[int, Field(ge=1)]
 Angle = Annotated[float, Field(ge=-90, le=90)]
 Interference = Literal['same_server', 'same_tier', 'all', 'none', 'orthogonal']
-Scale = Literal['abstract', 'sea', 'mmmu_val', 'scene']
-"""Sets of questions that accuracy is a share of; numbers of two of them cannot be compared."""
+Scale = Annotated[str, Field(min_length=1)]
+"""Name of the questions that accuracy is a share of, as `sec_nodes.inference.profiles.Scale`, or
+`abstract`; numbers on two scales cannot be compared."""
 
 
 class Devices(Settings):
@@ -211,7 +212,7 @@ class MllmSettings(Settings):
             raise ValueError(
                 f'tasks.accuracy_scale = {self.tasks.accuracy_scale!r} with '
                 f'{"models" if named else "no models"} named: requirements must be on the scale '
-                'of the models (sea, mmmu_val, scene), and on scale abstract without any'
+                'of the models (such as sea or mmmu_val), and on scale abstract without any'
             )
         for tier, servers in tiers.items():
             if self.compute == 'paper' and servers.paces is not None:
