@@ -35,9 +35,7 @@ class Part:
     def read(self) -> bytes:
         """Its bytes; ModelError if it is missing or not what was promised."""
         if self.promised is not None:
-            return read_checked(
-                Path(), ModelFile(**{**dict(self.promised), 'path': str(self.path)})
-            )
+            return read_checked(Path(), self.promised.model_copy(update={'path': str(self.path)}))
         try:
             return self.path.read_bytes()
         except OSError as error:

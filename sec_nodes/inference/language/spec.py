@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sec_nodes.inference.manifest import ModelError
 
@@ -59,7 +59,8 @@ class ImageSpec(_Strict):
 class PromptSpec(_Strict):
     """The text around a question.
 
-    `with_image` holds {image} once, where `image_tokens` times `image_token` go, and {question};
+    `with_image` holds {image} once, before the question (what is the same for all questions about
+    a picture is computed once), where `image_tokens` times `image_token` go, and {question};
     `without_image` holds {question}, or is None if the model always wants a picture.
     `add_special_tokens`: whether the tokenizer puts its own (a BOS) around all this.
     """
@@ -70,6 +71,17 @@ class PromptSpec(_Strict):
     image_token_id: int = Field(ge=0)
     image_tokens: Count
     add_special_tokens: bool
+
+    @field_validator('with_image')
+    @classmethod
+    def _picture_first(cls, template: str) -> str:
+        if template.count(IMAGE_MARK) != 1 or template.count(QUESTION_MARK) != 1:
+            raise ValueError(
+                f'with_image is {template!r}; it needs one {{image}}, one {{question}}'
+            )
+        if template.index(QUESTION_MARK) < template.index(IMAGE_MARK):
+            raise ValueError(f'with_image is {template!r}; the picture has to come first')
+        return template
 
 
 class DecoderSpec(_Strict):
