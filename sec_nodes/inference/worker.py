@@ -45,6 +45,7 @@ from sec_nodes.inference.worker_process import (
     ProcessDied,
     Refused,
     Setup,
+    Tokens,
 )
 from sec_nodes.inference.worker_queue import Job, Lanes, OpenJob, QueueFull
 
@@ -232,7 +233,7 @@ class InferenceWorker:
 
     def _live(self) -> None:
         """Life of one process; returns when closed or to be started again, or ModelError."""
-        process = ModelProcess(stuck_s=self._hang_s)
+        process = ModelProcess(self._wake, stuck_s=self._hang_s)
         try:
             with self._lock:
                 self._process = process
@@ -241,7 +242,7 @@ class InferenceWorker:
                 self._end_cancelled(process)
                 if self._ready and not self._running:
                     self._send_next(process)
-                message = process.receive(self._wake, self._patience_s())
+                message = process.receive(self._patience_s())
                 if message is not None:
                     self._take(message)
                 elif self._patience_s() == 0.0:
@@ -303,10 +304,11 @@ class InferenceWorker:
     def _take(self, message: Message) -> None:
         """Act on a message of the process."""
         self._progress_s = time.monotonic()
-        if isinstance(message, TokenEvent):
-            entry = self._running[message.row]
-            if self._lanes.is_open(entry):
-                _call(self._on_token, *entry.key, message)
+        if isinstance(message, Tokens):
+            for event in message.events:
+                entry = self._running[event.row]
+                if self._lanes.is_open(entry):
+                    _call(self._on_token, *entry.key, event)
         elif isinstance(message, Ended):
             self._take_end(self._running[message.row], message)
         elif isinstance(message, Idle):

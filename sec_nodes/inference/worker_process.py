@@ -20,6 +20,7 @@ import faulthandler
 import importlib
 import os
 import queue
+import selectors
 import signal
 import socket
 import struct
@@ -29,7 +30,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import Any, Protocol, cast
 
 from sec_nodes.inference.language import Answer, LanguageModel, Question, TokenEvent
@@ -62,7 +63,7 @@ class Model(Protocol):
         on_token: Callable[[TokenEvent], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> list[Answer]:
-        """Answer a batch, as `LanguageModel.generate` does."""
+        """Answer a batch, as `LanguageModel.generate` does; `cancelled` is asked at every step."""
 
 
 Factory = Callable[[str, DevicePolicy, 'int | None', int], Model]
@@ -126,6 +127,16 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """From the process: the tokens of one step of a batch, at most one of a row.
+
+    One message for each token would cost the parent more than the tokens of a small model do.
+    """
+
+    events: tuple[TokenEvent, ...]
+
+
+@dataclass(frozen=True)
 class Ended:
     """From the process: a row has its answer, or the model raised; `batch` rows ran together."""
 
@@ -141,7 +152,7 @@ class Idle:
     """From the process: the batch is over."""
 
 
-Message = Loaded | Refused | TokenEvent | Ended | Idle
+Message = Loaded | Refused | Tokens | Ended | Idle
 
 
 class ModelProcess:
@@ -151,10 +162,12 @@ class ModelProcess:
     death of its parent.
     """
 
-    def __init__(self, stuck_s: float) -> None:
+    def __init__(self, wake: int, stuck_s: float) -> None:
         """Start the process, which waits for its setup.
 
-        A process in which a message is under way for `stuck_s` counts as stuck.
+        Args:
+            wake: file descriptor that ends `receive` when it is readable.
+            stuck_s: how long a message may be under way before the process counts as stuck.
         """
         ours, theirs = socket.socketpair()
         with ours, theirs:
@@ -169,6 +182,9 @@ class ModelProcess:
                 start_new_session=True,  # signals to our group are ours to obey
             )
             self._connection = Connection(ours.detach())
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._connection, selectors.EVENT_READ)
+        self._selector.register(wake, selectors.EVENT_READ)
 
     def send(self, message: Setup | Batch | Cancel) -> None:
         """Send a message; ProcessDied if nobody takes it."""
@@ -179,13 +195,14 @@ class ModelProcess:
         except OSError:
             raise ProcessDied(f'model_crashed: {self._cause()}') from None
 
-    def receive(self, wake: int, timeout_s: float | None) -> Message | None:
-        """The next message; None when `wake` (a file descriptor) is readable or time is up.
+    def receive(self, timeout_s: float | None) -> Message | None:
+        """The next message; None when woken or when time is up.
 
         Raises:
             ProcessDied: the process has ended, or stopped amid a message.
         """
-        if self._connection not in wait([self._connection, wake], timeout_s):
+        ready = self._selector.select(timeout_s)
+        if all(key.fileobj is not self._connection for key, _ in ready):
             return None
         try:
             return cast(Message, self._connection.recv())
@@ -202,6 +219,7 @@ class ModelProcess:
         """Leave nothing behind."""
         self._popen.kill()
         self._popen.wait()
+        self._selector.close()
         self._connection.close()
 
     def _cause(self) -> str:
@@ -277,7 +295,7 @@ def main() -> None:
     connection.send(Loaded({name: _describe(model) for name, model in models.items()}))
     while True:
         batch = batches.get()
-        _answer(models[batch.model], batch, cancelled, connection.send)
+        answer_batch(models[batch.model], batch, cancelled, connection.send)
         cancelled.clear()
         connection.send(Idle())
 
@@ -297,10 +315,10 @@ def _listen(
         os._exit(0)
 
 
-def _answer(
+def answer_batch(
     model: Model, batch: Batch, cancelled: set[Cancel], send: Callable[[Any], None]
 ) -> None:
-    """Answer a batch.
+    """Answer a batch; `send` gets tokens and ends, `cancelled` may grow meanwhile.
 
     If the model raises before the first token, the rows are tried one by one, so that a question
     it cannot take fails alone.
@@ -321,13 +339,23 @@ def _run(
 ) -> bool:
     """Run rows of a batch together; True if they raised, said nothing and may be tried alone."""
     silent = True
+    step: dict[int, TokenEvent] = {}
 
     def on_token(event: TokenEvent) -> None:
         nonlocal silent
         silent = False
-        send(replace(event, row=rows[event.row]))
+        row = rows[event.row]
+        if row in step:
+            flush()
+        step[row] = replace(event, row=row)
 
-    def unwanted() -> bool:
+    def flush() -> None:
+        if step:
+            send(Tokens(tuple(step.values())))
+            step.clear()
+
+    def unwanted() -> bool:  # asked between steps
+        flush()
         return all(Cancel(batch.number, row) in cancelled for row in rows)
 
     questions = [batch.questions[row] for row in rows]
@@ -337,10 +365,12 @@ def _run(
     except Exception as error:  # a model may raise anything, and only its own jobs fail
         if silent and len(rows) > 1:
             return True
+        flush()
         reason = f'model_failed: {_text(error)}'
         for row in rows:
             send(Ended(row, None, reason, time.perf_counter() - began_s, len(rows)))
         return False
+    flush()
     inference_s = time.perf_counter() - began_s
     for row, answer in zip(rows, answers, strict=True):
         send(Ended(row, answer, '', inference_s, len(rows)))

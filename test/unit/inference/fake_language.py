@@ -2,7 +2,8 @@
 
 Loaded by the process under test as 'fake_language:load'. Besides prompts that are simply echoed:
 `gate PATH` says one token and waits until someone writes to the FIFO, `hang`, `stop` (as a
-debugger would), `exit`, `segv`, `raise`, `late` (raises after a token), `report`, and `forever`, which only ends when all is cancelled.
+debugger would), `exit`, `segv`, `raise`, `late` (raises after a token), `report`, and `forever`,
+which only ends when all is cancelled.
 """
 
 import json
@@ -49,6 +50,7 @@ class FakeModel:
             raise ValueError('a question I cannot take')
         for row in rows:
             on_token(TokenEvent(row, 1, f'{questions[row].prompt} ', 0.0, last=False))
+        cancelled()  # as the real one does, after each step
         while any(question.prompt == 'forever' for question in questions) and not cancelled():
             time.sleep(0.001)
         texts = [self._act(question) for question in questions]
@@ -80,7 +82,6 @@ class FakeModel:
         return {
             'pid': os.getpid(),
             'loads': loads,
-            'stdin': str(Path('/proc/self/fd/0').readlink()),
             'ros': [
                 name for name in sys.modules if name.split('.')[0] in ('rclpy', 'sec_offload')
             ],

@@ -5,14 +5,18 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from fake_language import FakeModel
 
 from sec_nodes.inference import worker as worker_module
+from sec_nodes.inference.language import Question
 from sec_nodes.inference.manifest import ModelError
 from sec_nodes.inference.worker import InferenceWorker, Job, LoadedModel, QueueFull
+from sec_nodes.inference.worker_process import Batch, Cancel, Ended, answer_batch
 from sec_nodes.inference.worker_queue import Lanes
 
 PATIENCE_S = 60.0
@@ -164,7 +168,6 @@ def test_the_process_gets_the_job_as_it_was_and_nothing_of_its_parent(make, list
     assert told['image_sum'] == int(image.sum())
     assert told['max_tokens'] == 7
     assert told['loads'] == ['small', 'large']
-    assert told['stdin'] == '/dev/null'
     assert told['ros'] == []
     assert report(listener, 'features')['features_sum'] == pytest.approx(36 * 128 / 2, rel=1e-4)
     assert report(listener, 'features')['image_sum'] is None
@@ -251,29 +254,27 @@ def test_a_job_cancelled_while_it_runs_ends_at_once_and_is_not_heard_of_again(
     assert {job_id for _, job_id, _ in listener.tokens[said:]} == {'next'}
 
 
-def test_a_batch_goes_on_for_those_who_still_want_it_and_stops_when_nobody_does(
-    make, listener, gate, tmp_path
-):
+def test_a_batch_whose_jobs_are_all_cancelled_stops_and_makes_room(make, listener):
     worker = make()
-    worker.submit('uav_0', Job('first', gate.prompt))
-    listener.wait_token('first')
-    second = Gate(tmp_path / 'second')
-    for job_id, prompt in [('a', second.prompt), ('b', 'b')]:
-        worker.submit('uav_0', Job(job_id, prompt))
-    gate.open()
-    listener.wait_token('b')
-    worker.cancel('uav_0', 'a')
-    listener.wait_end('a')
-    second.open()
-    listener.wait_end('b')
-    assert listener.failed == {'a': 'cancelled'}
-    assert (listener.done['b'].batch, listener.done['b'].answer.finish) == (2, 'stop')
-    worker.submit('uav_0', Job('c', 'forever'))
-    listener.wait_token('c')
-    worker.cancel('uav_0', 'c')
-    worker.submit('uav_0', Job('d', 'd'))
-    listener.wait_end('d')
-    assert listener.failed == {'a': 'cancelled', 'c': 'cancelled'}
+    worker.submit('uav_0', Job('cancelled', 'forever'))
+    listener.wait_token('cancelled')
+    worker.cancel('uav_0', 'cancelled')
+    worker.submit('uav_0', Job('next', 'next'))
+    listener.wait_end('next')
+    assert listener.failed == {'cancelled': 'cancelled'}
+
+
+@pytest.mark.parametrize(('rows', 'finish'), [([], 'stop'), ([0], 'stop'), ([0, 1], 'cancelled')])
+def test_a_batch_goes_on_as_long_as_anybody_wants_it(rows, finish):
+    sent = []
+    batch = Batch(5, 'small', (Question('a'), Question('b')))
+    cancelled = {Cancel(5, row) for row in rows} | {Cancel(4, 0), Cancel(4, 1)}
+    answer_batch(FakeModel('small'), batch, cancelled, sent.append)
+    ends = [message for message in sent if isinstance(message, Ended)]
+    assert [(end.row, end.answer.finish, end.batch) for end in ends] == [
+        (0, finish, 2),
+        (1, finish, 2),
+    ]
 
 
 def test_a_question_the_model_cannot_take_fails_alone(make, listener, gate):
@@ -521,6 +522,7 @@ def test_the_process_dies_with_its_parent(tmp_path, prompt):
     )
     with parent:
         process = psutil.Process(int(parent.stdout.readline()))
+        assert Path(f'/proc/{process.pid}/fd/0').readlink() == Path('/dev/null')
         parent.kill()
     process.wait(PATIENCE_S)
 
