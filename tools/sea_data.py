@@ -1,8 +1,9 @@
-"""Training data of the small MLLMs: scenes, what each patch of them shows, and packed questions."""
+"""Training data of the small MLLMs: scenes, what their patches show, and packed questions."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,6 +30,14 @@ class Scenes:
 
     pictures: NDArray[np.uint8]
     layouts: tuple[Layout, ...]
+
+    def turned(
+        self, chosen: Iterable[int], ways: Iterable[int]
+    ) -> tuple[NDArray[np.uint8], list[Layout]]:
+        """Some scenes, each turned its own way."""
+        pairs = list(zip(chosen, ways, strict=True))
+        pictures = np.stack([turned_picture(self.pictures[i], way) for i, way in pairs])
+        return pictures, [turned_layout(self.layouts[i], way) for i, way in pairs]
 
 
 def render_scenes(first_seed: int, count: int) -> Scenes:

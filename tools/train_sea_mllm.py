@@ -25,18 +25,17 @@ from sea_data import (
     patch_labels,
     render_scenes,
     turned_layout,
-    turned_picture,
 )
 from sea_networks import IMAGE_TOKENS, SIZES, make_model, make_processor, make_tokenizer
+from sea_shipping import ship
 from torch import nn
 from torch.nn import functional
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
+from sec_nodes.inference.evaluation import PER_KIND
 from sec_nodes.inference.sea.kinds import NAMES
 from sec_nodes.inference.sea.layout import draw_layout
-from sec_nodes.inference.sea.questions import is_right, question
-
-HELDOUT_FIRST_SEED = 2**31
+from sec_nodes.inference.sea.questions import question
 
 
 @dataclass(frozen=True)
@@ -62,14 +61,14 @@ class Recipe:
 RECIPES = {
     'sea-s': Recipe(
         scenes=16000,
-        vision_steps=2500,
+        vision_steps=2000,
         vision_batch=64,
         vision_lr=3e-3,
-        text_steps=6000,
+        text_steps=3000,
         text_batch=12,
         text_tokens=120,
         text_lr=3e-3,
-        joint_steps=1500,
+        joint_steps=800,
         joint_batch=12,
         joint_lr=8e-4,
         seed=21,
@@ -166,8 +165,8 @@ def train_vision(
     for number in range(recipe.vision_steps):
         chosen = rng.integers(recipe.scenes, size=recipe.vision_batch)
         ways = rng.integers(TURNS, size=recipe.vision_batch)
-        pictures = np.stack([turned_picture(scenes.pictures[i], w) for i, w in zip(chosen, ways)])
-        truth = [patch_labels(turned_layout(scenes.layouts[i], w)) for i, w in zip(chosen, ways)]
+        pictures, layouts = scenes.turned(chosen, ways)
+        truth = [patch_labels(layout) for layout in layouts]
         labels = torch.from_numpy(np.stack([pair[0] for pair in truth]))
         places = torch.from_numpy(np.stack([pair[1] for pair in truth]))
         told = head(features(model, pixels(pictures, processor)))
@@ -209,7 +208,7 @@ def encode_all(
     parts = []
     for first in range(0, len(ways), 256):
         some = range(first, min(first + 256, len(ways)))
-        pictures = np.stack([turned_picture(scenes.pictures[i], ways[i]) for i in some])
+        pictures, _ = scenes.turned(some, ways[first : first + 256])
         parts.append(features(model, pixels(pictures, processor)).half())
     return torch.cat(parts)
 
@@ -257,8 +256,7 @@ def train_joint(
     for number in range(recipe.joint_steps):
         chosen = rng.integers(recipe.scenes, size=recipe.joint_batch)
         ways = rng.integers(TURNS, size=recipe.joint_batch)
-        pictures = np.stack([turned_picture(scenes.pictures[i], w) for i, w in zip(chosen, ways)])
-        layouts = [turned_layout(scenes.layouts[i], w) for i, w in zip(chosen, ways)]
+        pictures, layouts = scenes.turned(chosen, ways)
         packed = pack_questions(layouts, tokenizer, recipe.text_tokens, rng, WEIGHTS)
         loss = answer_loss(model, features(model, pixels(pictures, processor)), packed)
         step(loss, parameters, optimiser, schedule)
@@ -278,69 +276,48 @@ def corpus(scenes: int) -> list[str]:
     return texts
 
 
-@torch.no_grad()
-def quick_check(
-    model: LlavaForConditionalGeneration,
-    processor: object,
-    tokenizer: PreTrainedTokenizerFast,
-    scenes: int,
-) -> dict[str, float]:
-    """Held-out accuracy per kind by transformers' own greedy generation."""
-    rng = np.random.default_rng(5)
-    held = render_scenes(HELDOUT_FIRST_SEED, scenes)
-    hits: dict[str, list[bool]] = {kind: [] for kind in NAMES}
-    for i, layout in enumerate(held.layouts):
-        for kind in NAMES:
-            asked = question(kind, layout, rng)
-            if asked is None:
-                continue
-            prompt = tokenizer(asked[0] + '\n', add_special_tokens=False)['input_ids']
-            head = [tokenizer.bos_token_id, *[model.config.image_token_id] * IMAGE_TOKENS]
-            ids = torch.tensor([head + prompt])
-            out = model.generate(
-                input_ids=ids,
-                pixel_values=pixels(held.pictures[i : i + 1], processor),
-                attention_mask=torch.ones_like(ids),
-                max_new_tokens=48,
-                do_sample=False,
-            )
-            text = tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
-            hits[kind].append(is_right(kind, text, asked[1]))
-    return {kind: float(np.mean(found)) for kind, found in hits.items()}
+def train(name: str, folder: Path) -> None:
+    """Train one model by its recipe and save it with its processor in `folder`."""
+    recipe = RECIPES[name]
+    torch.manual_seed(recipe.seed)
+    tokenizer = make_tokenizer(corpus(2000))
+    processor = make_processor(tokenizer)
+    model = make_model(SIZES[name], tokenizer)
+    count = sum(part.numel() for part in model.parameters())
+    print(f'{name}: {count} parameters; rendering {recipe.scenes} scenes', flush=True)
+    scenes = render_scenes(0, recipe.scenes)
+    began = time.process_time()
+    train_vision(model, processor, scenes, recipe)
+    train_text(model, processor, tokenizer, scenes, recipe)
+    train_joint(model, processor, tokenizer, scenes, recipe)
+    spent = time.process_time() - began
+    model.eval().save_pretrained(folder)
+    processor.save_pretrained(folder)
+    (folder / 'training.json').write_text(
+        json.dumps({'recipe': asdict(recipe), 'cpu_s': round(spent)}), encoding='utf-8'
+    )
 
 
 def main() -> None:
-    """Train the models asked for."""
+    """Train, convert, quantise, measure and describe the models asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--models-dir', type=Path, default=Path('models'))
     parser.add_argument('--only', choices=sorted(SIZES), help='train one of the two')
-    parser.add_argument('--out', type=Path, default=Path('build/sea'), help='where to save')
-    parser.add_argument('--check', type=int, default=60, help='held-out scenes of the last check')
+    parser.add_argument(
+        '--trained', type=Path, default=Path('build/sea'), help='folder of the weights'
+    )
+    parser.add_argument(
+        '--ship-only', action='store_true', help='weights are trained: do what follows only'
+    )
+    parser.add_argument('--per-kind', type=int, default=PER_KIND, help='held-out questions a kind')
+    parser.add_argument('--platform', default='this machine', help='its name on the cards')
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     for name in [args.only] if args.only else list(SIZES):
-        recipe = RECIPES[name]
-        torch.manual_seed(recipe.seed)
-        tokenizer = make_tokenizer(corpus(2000))
-        processor = make_processor(tokenizer)
-        model = make_model(SIZES[name], tokenizer)
-        count = sum(part.numel() for part in model.parameters())
-        print(f'{name}: {count} parameters; rendering {recipe.scenes} scenes', flush=True)
-        scenes = render_scenes(0, recipe.scenes)
-        began = time.process_time()
-        train_vision(model, processor, scenes, recipe)
-        train_text(model, processor, tokenizer, scenes, recipe)
-        train_joint(model, processor, tokenizer, scenes, recipe)
-        spent = time.process_time() - began
-        folder = args.out / name
-        model.eval().save_pretrained(folder)
-        processor.save_pretrained(folder)
-        checked = quick_check(model, processor, tokenizer, args.check)
-        (folder / 'training.json').write_text(
-            json.dumps({'recipe': asdict(recipe), 'cpu_s': round(spent), 'check': checked})
-        )
-        print(f'{name}: {spent:.0f} CPU-s, mean {np.mean(list(checked.values())):.3f}')
-        print('  ' + ', '.join(f'{kind} {share:.3f}' for kind, share in checked.items()))
+        if not args.ship_only:
+            train(name, args.trained / name)
+        ship(name, args.trained / name, args.models_dir, args.per_kind, args.platform)
 
 
 if __name__ == '__main__':

@@ -165,15 +165,21 @@ def profile(
     platform: Annotated[
         str | None, typer.Option(help='Add the figures to config/profiles/PLATFORM.yaml.')
     ] = None,
+    power_w: Annotated[
+        float | None,
+        typer.Option(min=0.1, help='Power while computing [W], where no sensor tells.'),
+    ] = None,
     providers: Providers = '',
     threads: Threads = 1,
     reps: Annotated[int, typer.Option(min=3, help='Repetitions; medians are kept.')] = 20,
 ) -> None:
     """Measure time, memory and (where a sensor is) energy of a model on this machine."""
-    from sec_nodes.cli.profiling import profile_model
+    from sec_nodes.cli.profiling import Order, profile_model
 
     with clear_errors():
-        profile_model(model, models_dir, platform, _policy(providers, threads), reps, Console())
+        policy = _policy(providers, threads)
+        order = Order(model, models_dir, platform, power_w, policy, reps)
+        profile_model(order, Console())
 
 
 @MODELS.command('eval')

@@ -1,0 +1,126 @@
+"""From a trained small MLLM to what is shipped: quantised levels, accuracies, golden answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from sec_nodes.conversion.mllm import convert_mllm, load_transformers, transformers_answer
+from sec_nodes.conversion.quantise_mllm import quantise_mllm
+from sec_nodes.inference.cards import write_card
+from sec_nodes.inference.evaluation import HELDOUT_FIRST_SEED, SEA, evaluate, sea_items
+from sec_nodes.inference.language import LanguageModel
+from sec_nodes.inference.language.spec import write_spec
+from sec_nodes.inference.manifest import Generation, load_manifest
+from sec_nodes.inference.sea.kinds import NAMES
+from sec_nodes.inference.sea.questions import ask
+from sec_nodes.inference.zoo import mllm_entry, read_spec, save_entry
+
+GOLDEN = 'golden.json'
+GOLDEN_PER_KIND = 5
+GOLDEN_FIRST_SEED = 2 * HELDOUT_FIRST_SEED
+MOST_TOKENS = 48
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """Which levels of a model are shipped, and what the model is for."""
+
+    levels: tuple[str, ...]
+    task: str
+
+
+SHIPMENTS = {
+    'sea-s': Shipment(
+        ('fp32', 'q8', 'q4', 'q2'),
+        'Answers questions about an aerial picture of the sea; small enough for a UAV.',
+    ),
+    'sea-l': Shipment(
+        ('fp16', 'q8', 'q4'),
+        'Answers questions about an aerial picture of the sea; larger, for a satellite.',
+    ),
+}
+
+
+def ship(name: str, trained: Path, models_dir: Path, per_kind: int, platform: str) -> None:
+    """Convert, quantise, examine and describe a trained model.
+
+    Args:
+        name: its id.
+        trained: folder of save_pretrained.
+        models_dir: folder that gets the model, its entries and its card.
+        per_kind: held-out questions of each kind.
+        platform: what this machine is called beside the speeds.
+    """
+    shipment, folder = SHIPMENTS[name], models_dir / name
+    convert_mllm(trained, folder, model_id=name)
+    for level in sorted(set(shipment.levels) - {'fp32'}):
+        quantise_mllm(folder, level)
+    write_golden(trained, folder)
+    keep_levels(folder, shipment.levels)
+    for level in shipment.levels:
+        model = LanguageModel.load(f'{folder}:{level}')
+        scores = evaluate(model, sea_items(per_kind))
+        speed = model.profile()
+        measured = Generation(
+            platform=platform,
+            tokens_per_s=round(speed.tokens_per_s, 1),
+            first_token_s=round(speed.prefix_s + speed.first_token_s, 6),
+            peak_byte=speed.peak_byte,
+        )
+        entry = mllm_entry(
+            models_dir,
+            folder,
+            level,
+            shipment.task,
+            scores=scores,
+            question_set=SEA,
+            measured=[measured],
+        )
+        save_entry(models_dir, entry)
+        low, high = scores.interval_95
+        print(f'{entry.id}: {scores.accuracy:.3f} ({low:.3f} to {high:.3f})', flush=True)
+    write_card(models_dir, load_manifest(models_dir), name, made_by(name, trained))
+
+
+def keep_levels(folder: Path, levels: tuple[str, ...]) -> None:
+    """Delete graphs that belong to no shipped level, and forget the other levels."""
+    spec = read_spec(folder)
+    kept = {level: spec.levels[level] for level in levels}
+    files = {
+        file for level in kept.values() for file in (level.vision, level.embed, level.decoder)
+    }
+    for path in folder.glob('*.onnx'):
+        if path.name not in files:
+            path.unlink()
+    source = f'trained by tools/train_sea_mllm.py --only {folder.name}'
+    update = {'levels': kept, 'source': source, 'license': 'Apache-2.0'}
+    write_spec(spec.model_copy(update=update), folder)
+
+
+def write_golden(trained: Path, folder: Path) -> None:
+    """Keep what transformers answers, token by token, for tests that have no transformers."""
+    model, processor = load_transformers(trained)
+    answers = []
+    for number in range(GOLDEN_PER_KIND):
+        for kind in NAMES:
+            seed = GOLDEN_FIRST_SEED + number
+            asked = ask(seed, kind)
+            ids = transformers_answer(model, processor, asked.prompt, asked.image, MOST_TOKENS)
+            answers.append({'seed': seed, 'kind': kind, 'token_ids': ids})
+    lines = ',\n'.join(json.dumps(answer) for answer in answers)
+    (folder / GOLDEN).write_text(f'[\n{lines}\n]\n', encoding='utf-8')
+
+
+def made_by(name: str, trained: Path) -> str:
+    """How the model came about, for its card."""
+    told = json.loads((trained / 'training.json').read_text(encoding='utf-8'))
+    recipe = ', '.join(f'{key} {value}' for key, value in told['recipe'].items())
+    return (
+        f'`python tools/train_sea_mllm.py --only {name}` ({told["cpu_s"]} CPU-seconds of '
+        f'training on one core): {recipe}.\nPictures, questions and weights come from this '
+        "repository's code alone; there is no outside data set. Accuracies were measured through\n"
+        'ONNX Runtime on the shipped files, on scenes that training has not seen; '
+        '`sec models eval` repeats them.\n'
+    )
