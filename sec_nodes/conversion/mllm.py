@@ -8,15 +8,13 @@ this code misunderstands is refused instead of answering nonsense.
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sec_nodes.conversion.export import export_graph
 from sec_nodes.conversion.prompts import chat, example, prompt_spec
 from sec_nodes.inference.language.configs import (
     decoder_flop,
@@ -38,16 +36,9 @@ from sec_nodes.inference.language.types import Question
 from sec_nodes.inference.manifest import ModelError
 from sec_nodes.inference.providers import DevicePolicy
 
-OPSET = 20
-IR_VERSION = 10
-"""The newest of both that ONNX Runtime on a Jetson is sure to know."""
-
 FP32 = Level(
     vision='vision_encoder.onnx', embed='embed_tokens.onnx', decoder='decoder_model_merged.onnx'
 )
-_SIDE_FILE_BYTE = 2**30
-"""Weights above this go to a side file: protobuf ends at 2 GiB."""
-
 _PROBES = ('how many?', 'what is there, and where?', '1')
 _PROBE_TOKENS = 8
 
@@ -142,18 +133,18 @@ def _export(model: Any, image: ImageSpec, text: DecoderSpec, target: Path) -> No
     batch = new = past = torch.export.Dim.DYNAMIC
     # two rows and more than one token: torch takes a size of one for a constant
     pixels = torch.zeros(2, 3, *image.shape[:2])
-    _save(
+    export_graph(
         modules.vision_module(model), (pixels,), ({0: batch},),
         ['pixel_values'], ['image_features'], target / FP32.vision,
     )  # fmt: skip
     ids = torch.zeros(2, 3, dtype=torch.int64)
-    _save(
+    export_graph(
         modules.TokenEmbedding(model), (ids,), ({0: batch, 1: new},),
         ['input_ids'], ['inputs_embeds'], target / FP32.embed,
     )  # fmt: skip
     names = [f'{layer}.{part}' for layer in range(text.layers) for part in ('key', 'value')]
     caches = [torch.zeros(2, text.kv_heads, 5, text.head_dim) for _ in names]
-    _save(
+    export_graph(
         modules.Decoder(model),
         (
             torch.zeros(2, 3, text.hidden),
@@ -174,50 +165,6 @@ def _export(model: Any, image: ImageSpec, text: DecoderSpec, target: Path) -> No
         ['logits', *(f'present.{name}' for name in names)],
         target / FP32.decoder,
     )  # fmt: skip
-
-
-def _save(
-    module: Any,
-    arguments: tuple[Any, ...],
-    dynamic: tuple[Any, ...],
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    path: Path,
-) -> None:
-    """Export one graph, without the exporter's notes on where each node comes from."""
-    import torch
-    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
-
-    for name in ('onnxscript', 'torch.onnx'):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter('ignore')
-        program = torch.onnx.export(
-            module, arguments, dynamo=True, opset_version=OPSET, dynamic_shapes=dynamic,
-            input_names=list(inputs), output_names=list(outputs), verbose=False,
-        )  # fmt: skip
-    if program is None:
-        raise ModelError(f'torch exports nothing for {path.name}')
-    program.optimize()
-    ClearMetadataAndDocStringPass()(program.model)
-    _divide_at_once(program.model.graph)
-    program.model.ir_version = IR_VERSION
-    weights = (value.const_value for value in program.model.graph.initializers.values())
-    size_byte = sum(weight.nbytes for weight in weights if weight is not None)
-    program.save(str(path), external_data=size_byte > _SIDE_FILE_BYTE)
-
-
-def _divide_at_once(graph: Any) -> None:
-    """Write x * (1 / y) as x / y: the form of a root-mean-square norm that ONNX Runtime fuses."""
-    for node in [node for node in graph if node.op_type == 'Reciprocal']:
-        for user, place in tuple(node.outputs[0].uses()):
-            if user.op_type == 'Mul':
-                dividend = user.inputs[1 - place]
-                user.op_type = 'Div'
-                user.replace_input_with(0, dividend)
-                user.replace_input_with(1, node.inputs[0])
-        if not node.outputs[0].uses():
-            graph.remove(node, safe=True)
 
 
 def _check(model: Any, processor: Any, image: ImageSpec, target: Path) -> None:
