@@ -260,7 +260,7 @@ class LanguageModel:
         while True:
             logits, past = self._decoder.run(embeddings, mask, past)
             tokens = logits.argmax(axis=1)
-            log_probability = _log_probability(logits, tokens)
+            log_probability = _log_probability(logits)
             for row, token, log_p in zip(rows, tokens.tolist(), log_probability, strict=True):
                 event = row.take(token, float(log_p), batch.elapsed_s(), token in stop_ids)
                 if event is not None:
@@ -340,12 +340,11 @@ def _told(cancelled: Callable[[], bool] | None, rows: Sequence[Row], batch: _Bat
     return True
 
 
-def _log_probability(logits: NDArray[np.float32], tokens: NDArray[Any]) -> NDArray[Any]:
-    """Logarithm of the probability of each row's token under its softmax; NaN stays NaN."""
+def _log_probability(logits: NDArray[np.float32]) -> NDArray[Any]:
+    """Logarithm of the probability of each row's best token under its softmax; NaN stays NaN."""
     with np.errstate(invalid='ignore', over='ignore'):
         shifted = logits - logits.max(axis=1, keepdims=True)
-        chosen = np.take_along_axis(shifted, tokens[:, None], axis=1)[:, 0]
-        return np.asarray(chosen - np.log(np.exp(shifted).sum(axis=1)))
+        return np.asarray(-np.log(np.exp(shifted).sum(axis=1)))
 
 
 def _key(question: Question) -> bytes | None:
