@@ -22,7 +22,11 @@ from sec_nodes.inference.manifest import (
     read_checked,
 )
 
-_CONTRIB_DOMAIN = b'com.microsoft'
+CONTRIB_DOMAIN = b'com.microsoft'
+"""Operators that only ONNX Runtime has, such as MatMulNBits."""
+
+UNPADDED_OPERATOR = b'GroupQueryAttention'
+"""Counts a row's length from its end, and so cannot leave out what stands before its beginning."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,15 @@ class Part:
         """What a session is made of: checked bytes, or the path of a file that may be large."""
         return self.path if self.promised is None else self.read()
 
-    def has_contrib_ops(self) -> bool:
-        """Whether the graph uses operators of ONNX Runtime's own domain."""
-        with self.path.open('rb') as file:
-            if not self.path.stat().st_size:
-                return False
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                return content.find(_CONTRIB_DOMAIN) >= 0
+    def mentions(self, word: bytes) -> bool:
+        """Whether the file holds that word: a cheap look at which operators a graph has."""
+        if not self.path.stat().st_size:
+            return False
+        with (
+            self.path.open('rb') as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            return content.find(word) >= 0
 
     @property
     def size_byte(self) -> int:
@@ -85,8 +91,8 @@ def find_model(
 ) -> ModelFiles:
     """The files of a model; see `LanguageModel.load` for what names one."""
     name = str(id_or_folder)
-    if quantisation is None and ':' in name:
-        name, _, quantisation = name.partition(':')
+    if quantisation is None and ':' in name and not Path(name).is_dir():
+        name, _, quantisation = name.rpartition(':')
     if Path(name).is_dir():
         return _in_folder(Path(name), quantisation)
     if '/' in name and not name.startswith(('.', '/', '~')):

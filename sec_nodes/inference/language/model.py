@@ -22,7 +22,12 @@ import psutil
 from numpy.typing import NDArray
 
 from sec_nodes.inference.codec import PayloadError
-from sec_nodes.inference.language.files import ModelFiles, find_model
+from sec_nodes.inference.language.files import (
+    CONTRIB_DOMAIN,
+    UNPADDED_OPERATOR,
+    ModelFiles,
+    find_model,
+)
 from sec_nodes.inference.language.graphs import (
     Cache,
     Decoder,
@@ -75,13 +80,14 @@ class LanguageModel:
         self.flop_per_token = spec.flop_per_token
         self._text = Text(files.tokenizer.read(), spec.prompt)
         vision, embed, decoder = (
-            open_session(part.content(), policy, contrib_ops=part.has_contrib_ops())
+            open_session(part.content(), policy, contrib_ops=part.mentions(CONTRIB_DOMAIN))
             for part in (files.vision, files.embed, files.decoder)
         )
         self.provider = provider_of(decoder)
         self._vision = VisionEncoder(vision, spec.image, spec.prompt, self.hidden)
         self._embed = TokenEmbedding(embed)
         self._decoder = Decoder(decoder, spec.decoder)
+        self._pads = not files.decoder.mentions(UNPADDED_OPERATOR)
         self._prefixes: OrderedDict[bytes, Cache] = OrderedDict()
         self._prefix_ids = self._find_prefix()
 
@@ -253,7 +259,18 @@ class LanguageModel:
     ) -> Iterator[TokenEvent]:
         """Every token of every row; without `stop` rows go on to their max_tokens."""
         stop_ids = self._spec.stop_token_ids if stop else ()
-        rows = batch.rows
+        together = [batch.rows] if self._pads else [[row] for row in batch.rows]
+        for rows in together:
+            yield from self._advance(rows, batch, cancelled, stop_ids)
+
+    def _advance(
+        self,
+        rows: list[Row],
+        batch: _Batch,
+        cancelled: Callable[[], bool] | None,
+        stop_ids: tuple[int, ...],
+    ) -> Iterator[TokenEvent]:
+        """Tokens of rows that are decoded together."""
         if not rows or _told(cancelled, rows, batch):
             return
         embeddings, mask, past = self._prompt_tensors(rows)

@@ -14,6 +14,7 @@ from toy_language import (
     features_of,
     reference,
     tokenizer,
+    toy_decoder,
     toy_folder,
 )
 
@@ -155,6 +156,19 @@ def test_a_half_precision_cache_is_taken_from_the_graph(tmp_path):
         list(a.token_ids) == expected(p, None, 3) for a, p in zip(answers, PROMPTS, strict=True)
     ]
     assert sum(right) >= len(PROMPTS) - 1, 'rounding may turn a near tie, not all'
+
+
+def test_a_decoder_that_cannot_pad_gets_one_row_at_a_time(tmp_path, monkeypatch):
+    folder = toy_folder(tmp_path)
+    toy_decoder(folder / 'decoder_model_merged.onnx', first='GroupQueryAttention')
+    model = LanguageModel.load(folder)
+    decoder, rows = model._decoder, []
+    original = decoder.run
+    monkeypatch.setattr(decoder, 'run', lambda *args: rows.append(len(args[0])) or original(*args))
+    answers = model.generate([Question(prompt, max_tokens=6) for prompt in PROMPTS])
+    wanted = [expected(prompt, None, 6) for prompt in PROMPTS]
+    assert [list(answer.token_ids) for answer in answers] == wanted
+    assert set(rows) == {1}
 
 
 @pytest.mark.parametrize(

@@ -80,11 +80,13 @@ def _save(path: Path, nodes, inputs, outputs, constants: dict[str, np.ndarray]) 
     onnx.save(model, path)
 
 
-def toy_decoder(path: Path, cache: int = TensorProto.FLOAT, extra: str | None = None) -> None:
-    """The decoder; `cache` is the type of keys and values, `extra` a further input."""
+def toy_decoder(
+    path: Path, cache: int = TensorProto.FLOAT, extra: str | None = None, first: str = 'first'
+) -> None:
+    """The decoder; `cache`: type of keys and values, `extra`: one more input, `first`: a node."""
     node = helper.make_node
     nodes = [
-        node('Cast', ['position_ids'], ['place'], to=TensorProto.FLOAT),
+        node('Cast', ['position_ids'], ['place'], name=first, to=TensorProto.FLOAT),
         node('Add', ['place', 'one'], ['factor']),
         node('Unsqueeze', ['factor', 'last'], ['factors']),
         node('Mul', ['inputs_embeds', 'factors'], ['terms']),
