@@ -8,14 +8,22 @@ the data and stays unknown.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+    numpy_helper,
+)
 
 from sec_nodes.inference.manifest import ModelError
 
@@ -83,6 +91,29 @@ def tensor_types(model: ModelProto, needed: Collection[str]) -> dict[str, ValueI
     if not types.keys() >= set(needed):
         types |= _observed(model)
     return types
+
+
+def with_constant_shapes(
+    nodes: Iterable[NodeProto], types: Mapping[str, ValueInfoProto]
+) -> list[NodeProto]:
+    """The nodes with every question for the shape of a tensor answered once and for all.
+
+    Graphs exported with an open batch ask for the input's shape and carry the answer along to
+    every reshape, so that beside each tensor a second one would cross every cut.
+    """
+    return [
+        _shape_constant(node, types[node.input[0]])
+        if node.op_type == 'Shape' and node.input[0] in types
+        else node
+        for node in nodes
+    ]
+
+
+def _shape_constant(node: NodeProto, value: ValueInfoProto) -> NodeProto:
+    ends = {a.name: a.i for a in node.attribute}  # of a part of the shape, since opset 15
+    sizes = shape_of(value)[ends.get('start', 0) : ends.get('end')]
+    tensor = numpy_helper.from_array(np.array(sizes, np.int64))
+    return helper.make_node('Constant', [], list(node.output), node.name, value=tensor)
 
 
 def is_fixed(value: ValueInfoProto) -> bool:

@@ -17,7 +17,7 @@ cut 0, the output always the last.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
@@ -29,7 +29,12 @@ from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
 from sec_nodes.inference.flops import Shape, node_flop, subgraphs
 from sec_nodes.inference.manifest import ModelError
-from sec_nodes.inference.shapes import shape_of, tensor_types, with_fixed_input
+from sec_nodes.inference.shapes import (
+    shape_of,
+    tensor_types,
+    with_constant_shapes,
+    with_fixed_input,
+)
 
 
 @dataclass(frozen=True)
@@ -130,8 +135,10 @@ def split_graph(
         model = onnx.inliner.inline_local_functions(model)
     source, sink = _ends(model.graph, output)
     model = with_fixed_input(model, source, sizes or {})
-    live, constant = _live_and_constant(model.graph, source, sink)
+    live, _ = _live_and_constant(model.graph.node, source, sink)
     types = tensor_types(model, {sink}.union(*(_reads(node) for node in live)))
+    nodes = with_constant_shapes(model.graph.node, types)
+    live, constant = _live_and_constant(nodes, source, sink)
 
     def known_shape(name: str) -> Shape:
         if name not in types:
@@ -195,12 +202,12 @@ def _reads(node: NodeProto) -> set[str]:
 
 
 def _live_and_constant(
-    graph: GraphProto, source: str, sink: str
+    nodes: Iterable[NodeProto], source: str, sink: str
 ) -> tuple[list[NodeProto], list[NodeProto]]:
     """Nodes between input and output, and nodes that only compute constants."""
     varying = {source}
     dependent, constant = [], []
-    for node in graph.node:
+    for node in nodes:
         if _reads(node) & varying:
             dependent.append(node)
             varying |= set(node.output)
@@ -212,7 +219,7 @@ def _live_and_constant(
             live.append(node)
             needed |= _reads(node)
     if sink not in varying:
-        raise ModelError(f'output {sink!r} of graph {graph.name!r} does not depend on its input')
+        raise ModelError(f'output {sink!r} does not depend on input {source!r}')
     return live[::-1], constant
 
 

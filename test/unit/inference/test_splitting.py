@@ -166,26 +166,47 @@ def test_the_first_output_counts_unless_another_is_named():
 
 
 def open_sizes(shape):
+    """As exporters write an open batch: its size is asked for once and used all along."""
     b = Builder(shape)
+    for name, values in (('first', [0]), ('rows', [-1]), ('more', [-1, 3])):
+        b.weights.append(numpy_helper.from_array(np.array(values, np.int64), name))
+    b.node('Shape', ['image'], 'sizes')
+    batch = b.node('Gather', ['sizes', 'first'], 'batch')
     x = b.node('Relu', [b.conv('image', 'c0', 2, 3)], 'r0')
-    b.node('Shape', [x], 'sizes')
-    b.weights.append(numpy_helper.from_array(np.array([0, -1], np.int64), 'rows'))
-    b.node('Reshape', [x, 'rows'], 'flat')
-    b.node('MatMul', ['flat', b.weight('m', (3 * 8 * 8, 5))], 'y')
-    return b.build('y', shape=('N', 5))
+    b.node('Reshape', [x, b.node('Concat', [batch, 'rows'], 'flat_shape', axis=0)], 'flat')
+    b.node('MatMul', ['flat', b.weight('m', (3 * 8 * 8, 6))], 'y')
+    b.node('Reshape', ['y', b.node('Concat', [batch, 'more'], 'pairs_shape', axis=0)], 'pairs')
+    b.node('Reshape', ['pairs', b.node('Concat', [batch, 'rows'], 'last_shape', axis=0)], 'z')
+    b.node('MatMul', ['z', b.weight('n', (6, 5))], 'scores')
+    return b.build('scores', shape=('N', 5))
 
 
 def test_open_sizes_become_one_or_what_is_given():
     model = open_sizes(('N', 2, 8, 8))
     before = model.SerializeToString()
-    assert [cut.shape for cut in split_graph(model).cuts] == [(1, 2, 8, 8), (1, 192), (1, 5)]
+    shapes = [cut.shape for cut in split_graph(model).cuts]
+    assert shapes == [(1, 2, 8, 8), (1, 192), (1, 6), (1, 5)]
     three = split_graph(model, sizes={'N': 3})
-    assert [cut.shape for cut in three.cuts] == [(3, 2, 8, 8), (3, 192), (3, 5)]
+    assert [cut.shape for cut in three.cuts] == [(3, 2, 8, 8), (3, 192), (3, 6), (3, 5)]
     assert model.SerializeToString() == before
     image = np.random.default_rng(0).normal(size=(3, 2, 8, 8)).astype(np.float32)
     split = SplitModel('toy', three)
     expected = ort.InferenceSession(before).run(None, {'image': image})[0]
     np.testing.assert_array_equal(split.run_back(1, split.run_front(1, image)), expected)
+
+
+def test_parts_of_a_shape_are_constants_too():
+    b = Builder((1, 2, 8, 6))
+    for k, ends in enumerate(({'start': 2}, {'start': -3, 'end': -1})):
+        b.node('Shape', ['image'], f's{k}', **ends)
+        b.node('Cast', [f's{k}'], f'f{k}', to=TensorProto.FLOAT)
+        b.node('ReduceProd', [f'f{k}'], f'p{k}', keepdims=0)
+    b.node('Mul', ['image', 'p0'], 'a')
+    b.node('Mul', ['a', 'p1'], 'y')
+    split = split_graph(b.build('y', shape=(1, 2, 8, 6)))
+    assert all(node.op_type == 'Mul' for node in split._live)
+    found = SplitModel('toy', split).run(np.ones((1, 2, 8, 6), np.float32))
+    np.testing.assert_array_equal(found, np.full((1, 2, 8, 6), 48.0 * 16.0, np.float32))
 
 
 def test_open_sizes_other_than_the_batch_must_be_given(tmp_path):
@@ -338,7 +359,7 @@ def test_cuts_are_the_tensors_whose_loss_parts_input_from_output(model):
 
 def all_cuts(model):
     """Every cut with its counted work before merging: each node's work is made distinct."""
-    live, _ = splitting._live_and_constant(model.graph, 'image', model.graph.output[0].name)
+    live, _ = splitting._live_and_constant(model.graph.node, 'image', model.graph.output[0].name)
     places = splitting._cut_places(live, 'image', model.graph.output[0].name)
     return {
         name: 32 * sum(node.op_type == 'MatMul' for node in live[:place]) for place, name in places
