@@ -104,6 +104,11 @@ def test_a_picture_is_encoded_once_however_many_questions_follow(folder, monkeyp
         model.generate([Question('f', picture(100 + seed))])
     model.generate([Question('g', first)])
     assert sum(runs) == 2 + model.max_batch + 1, 'only as many as fit a batch are remembered'
+    encoded, turns = sum(runs), model.max_batch
+    for seed in range(turns):
+        model.generate([Question('h', first), Question('i', picture(200 + seed))])
+        model.generate([Question('j', picture(300 + seed))])
+    assert sum(runs) == encoded + 2 * turns, 'what is asked about again and again stays'
 
 
 def test_tokens_are_told_as_they_come(model):

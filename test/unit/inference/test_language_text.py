@@ -97,6 +97,14 @@ def test_rows_end_by_stop_token_or_length(text):
     assert (answer.first_token_s, answer.total_s) == (0.1, 0.4)
 
 
+def test_a_row_cut_short_within_a_character_shows_it(text):
+    row = Row(0, Question('a', max_tokens=2), [1], 5, TextStream(text))
+    first, second = bytes_of('🚢')[:2]
+    assert row.take(first, -1.0, 0.1, False).text == ''
+    assert row.take(second, -1.0, 0.2, False).text == '\ufffd'
+    assert (row.answer().text, row.answer().finish) == ('\ufffd', 'length')
+
+
 def spec(*steps: tuple[str, int, int], **changes: object) -> ImageSpec:
     made = [{'kind': kind, 'height': h, 'width': w} for kind, h, w in steps]
     plain = {'mean': (0, 0, 0), 'std': (1, 1, 1), 'rescale': 1.0, 'resample': 'bicubic'}
