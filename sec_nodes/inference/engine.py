@@ -23,7 +23,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -268,18 +268,20 @@ def _open_segments(
     """A session of each segment, and the graph that they are segments of."""
     if tensorrt_is_wished(policy):
         coarse = graph.coarser(_TENSORRT_SEGMENTS)
-        sessions = [_open(segment, policy) for segment in _pieces(coarse)]
+        sessions = _open_all(coarse, policy)
         if all(provider_of(session) == 'tensorrt' for session in sessions):
             return coarse, sessions
         policy = without_tensorrt(policy)
-    return graph, [_open(segment, policy) for segment in _pieces(graph)]
+    return graph, _open_all(graph, policy)
 
 
-def _pieces(graph: SplitGraph) -> Iterator[onnx.ModelProto]:
-    """The segments one by one: a big network's are not all needed in memory at once."""
-    return (graph.segment(k, k + 1) for k in range(len(graph.cuts) - 1))
-
-
-def _open(segment: onnx.ModelProto, policy: DevicePolicy) -> ort.InferenceSession:
-    contrib_ops = any(node.domain == 'com.microsoft' for node in segment.graph.node)
-    return open_session(segment.SerializeToString(), policy, contrib_ops=contrib_ops)
+def _open_all(graph: SplitGraph, policy: DevicePolicy) -> list[ort.InferenceSession]:
+    """Sessions of the segments, made one by one: only one segment is in memory a second time."""
+    sessions = []
+    for k in range(len(graph.cuts) - 1):
+        segment = graph.segment(k, k + 1)
+        contrib_ops = any(node.domain == 'com.microsoft' for node in segment.graph.node)
+        content = segment.SerializeToString()
+        del segment
+        sessions.append(open_session(content, policy, contrib_ops=contrib_ops))
+    return sessions

@@ -87,12 +87,17 @@ class SplitGraph:
                 needed |= _reads(node)
         graph = self._model.graph
         weights = [tensor for tensor in graph.initializer if tensor.name in needed]
-        piece = onnx.helper.make_graph([*fixed, *nodes], graph.name, [source], [sink], weights)
-        return onnx.helper.make_model(
-            piece,
-            opset_imports=self._model.opset_import,
+        # written in place: the helpers of onnx would copy the weights twice
+        piece = ModelProto(
             ir_version=max(self._model.ir_version, 4),  # before, every weight was an input too
+            opset_import=self._model.opset_import,
         )
+        piece.graph.name = graph.name
+        piece.graph.node.extend([*fixed, *nodes])
+        piece.graph.input.append(source)
+        piece.graph.output.append(sink)
+        piece.graph.initializer.extend(weights)
+        return piece
 
     def coarser(self, max_segments: int) -> SplitGraph:
         """The same graph with cuts taken away until at most `max_segments` segments are left.
