@@ -98,6 +98,13 @@ class FolderPictures:
             )
         self._from(0)
 
+    def named(self, name: str) -> Picture:
+        """The picture of a file by its path below the folder; PictureError if it has none."""
+        image = self._read(self.folder / name)
+        if image is None:
+            raise PictureError(f'picture {self.folder / name} cannot be decoded; replace it')
+        return Picture(image, None, name)
+
     def picture(self, seed: int, device: int, slot: int, index: int) -> Picture:
         """One of the files, each equally likely, drawn from the task's own seed."""
         return self._from(picture_seed(seed, device, slot, index) % len(self.files))

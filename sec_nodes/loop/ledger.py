@@ -82,6 +82,24 @@ class Try:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What the device had before it."""
+
+    prompt: str = ''
+    question_kind: str = ''
+    picture: str = ''
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How a language model wrote its answer; zeros for a classifier."""
+
+    tokens: int = 0
+    batch: int = 0
+    first_token_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class Answer:
     """What a device reports when an answer has arrived."""
 
@@ -94,6 +112,8 @@ class Answer:
     back_inference_s: float
     timing: Timing
     energy: Energy
+    asked: Asked = Asked()
+    writing: Writing = Writing()
 
 
 @dataclass(frozen=True)

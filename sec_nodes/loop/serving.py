@@ -34,6 +34,10 @@ class ComputeQueue:
         self.free_s = start_s + service_s
         return start_s
 
+    def wait_s(self, arrival_s: float, share: float = 0.0) -> float:
+        """What work that arrives at an instant [s] would wait [s]."""
+        return 0.0 if share > 0 else max(0.0, self.free_s - arrival_s)
+
     def backlog_s(self, now_s: float) -> float:
         """Time already promised at `now_s` [s]."""
         return max(0.0, self.free_s - now_s)

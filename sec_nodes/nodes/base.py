@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import time
@@ -182,6 +183,8 @@ def run(make: Callable[[], SecNode], args: list[str] | None = None) -> None:
         make: creates the node.
         args: command line, for ROS.
     """
+    # what is free of ROS, such as the worker of language models, says on Python's loggers
+    logging.basicConfig(level=logging.INFO, format='[%(levelname)s] [%(name)s]: %(message)s')
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node: SecNode | None = None
     code: int = 0

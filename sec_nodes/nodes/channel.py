@@ -62,6 +62,7 @@ class ChannelNode(SecNode):
         self.dead_links: set[int] = set()
 
         self.tables = self.advertise(names.LINK_TABLE)
+        self.tokens = self.advertise(names.TOKEN)
         self.results = self.advertise(names.RESULT)
         self.news = self.advertise(names.TASK_REPORT)
         scenario = self.world.scenario
@@ -71,12 +72,14 @@ class ChannelNode(SecNode):
         }
         self.lifelines = (
             *self.payloads.values(),
+            self.tokens,
             self.results,
             self.news,
             self.listen(names.SLOT_START, self.time.on_slot_start),
             self.listen(names.LINK_REQUEST, self.on_link_request),
             self.listen(names.ASSIGNMENTS, self.on_assignments),
             self.listen(names.PAYLOAD_TX, self.on_payload),
+            self.listen(names.TOKEN_TX, self.on_token),
             self.listen(names.RESULT_TX, self.on_result),
         )
         self.listen(names.FAILURE, self.on_failure)
@@ -144,14 +147,12 @@ class ChannelNode(SecNode):
             return
         device = np.array([kept.row[order.device_id] for order in orders])
         server = np.array([kept.column[order.server] for order in orders])
-        models = self.world.scenario.models
-        model = [models.model_id.index(order.model_id) for order in orders]
         stage = self.world.scenario.uplink(
             kept.links,
             device,
             server,
             np.array([order.power_w for order in orders]),
-            models.cut_bit[model, [order.split for order in orders]],
+            self.size_bit(orders),
         )
         luck = self.luck(orders)
         for number, order in enumerate(orders):
@@ -168,6 +169,14 @@ class ChannelNode(SecNode):
             if early is not None:
                 self.on_payload(early)
 
+    def size_bit(self, orders: list[msg.Assignment]) -> FloatArray:
+        """(K,) what each order sends [bit]: the tensor at its cut, or the input of its task."""
+        models = self.world.scenario.models
+        model = [models.model_id.index(order.model_id) for order in orders]
+        split = np.array([order.split for order in orders])
+        input_bit = np.array([order.input_bit for order in orders])
+        return models.cut_bit[model, split] + np.where(split == 0, input_bit, 0.0)
+
     def is_sound(self, order: msg.Assignment, kept: SlotLinks) -> bool:
         """Whether an order is about a device, server, model and cut that there are, with power."""
         models = self.world.scenario.models
@@ -177,12 +186,14 @@ class ChannelNode(SecNode):
             and order.model_id in models.model_id
             and order.split < models.n_cuts[models.model_id.index(order.model_id)]
             and 0 <= order.power_w < math.inf
+            and 0 <= order.input_bit < math.inf
         )
         if not sound:
             self.complain(
                 'bad order',
                 f'task {order.task_id} of device {order.device_id} to server {order.server} '
-                f'at cut {order.split} of {order.model_id!r} with {order.power_w} W',
+                f'at cut {order.split} of {order.model_id!r} with {order.power_w} W and '
+                f'{order.input_bit} bit',
             )
         return bool(sound)
 
@@ -221,23 +232,40 @@ class ChannelNode(SecNode):
         if lost:
             self.lose(result, lost)
             return
-        kept = self.slots[result.slot]
-        column = kept.column[result.server]
-        stage = self.world.scenario.downlink(
-            kept.links,
-            np.array([kept.row[result.device_id]]),
-            np.array([column]),
-            np.array([result.answer_bit]),
-            kept.transmit_power_w[[column]],
-        )
-        time_s = float(stage.time_s[0])
+        time_s, energy_j = self.way_back(result, result.answer_bit)
         if not np.isfinite(time_s):
             self.lose(result, 'answer_lost: no link')
             return
-        result.timing.download_s, result.energy.download_j = time_s, float(stage.energy_j[0])
+        result.timing.download_s, result.energy.download_j = time_s, energy_j
         result.ready_s += time_s
+        if result.tokens:
+            result.first_token_s += self.way_back(result, result.token_bit)[0]
         result.header.stamp = to_stamp(result.ready_s)
         self.releases.at(result.ready_s, lambda: self.results.publish(result))
+
+    def way_back(self, item: Any, size_bit: float) -> tuple[float, float]:
+        """Time [s] and energy [J] of something [bit] on its way from a server to a device."""
+        kept = self.slots[item.slot]
+        column = kept.column[item.server]
+        stage = self.world.scenario.downlink(
+            kept.links,
+            np.array([kept.row[item.device_id]]),
+            np.array([column]),
+            np.array([size_bit]),
+            kept.transmit_power_w[[column]],
+        )
+        return float(stage.time_s[0]), float(stage.energy_j[0])
+
+    def on_token(self, chunk: msg.TokenChunk) -> None:
+        """Carry a piece of an answer to its device; one that cannot get through is not missed."""
+        lost = self.broken('token', chunk)
+        time_s = math.inf if lost else self.way_back(chunk, chunk.token_bit)[0]
+        if not math.isfinite(time_s):
+            self.counts[lost or 'token_lost: no link'] += 1
+            return
+        chunk.ready_s += time_s
+        chunk.header.stamp = to_stamp(chunk.ready_s)
+        self.releases.at(chunk.ready_s, lambda: self.tokens.publish(chunk))
 
     def lose(self, item: Any, reason: str) -> None:
         """Report that a payload or an answer is lost."""
@@ -258,8 +286,8 @@ class ChannelNode(SecNode):
         kept = self.slots.get(item.slot)
         if item.server not in self.payloads:
             return f'{what}_lost: no server {item.server}'
-        for name in ('ready_s', 'answer_bit'):
-            value = getattr(item, name)
+        for name in ('ready_s', 'answer_bit', 'token_bit', 'first_token_s'):
+            value = getattr(item, name, 0.0)
             if not 0 <= value < math.inf:
                 return f'{what}_lost: {name} = {value}'
         if kept is None or item.device_id not in kept.row or item.server not in kept.column:

@@ -10,7 +10,7 @@ import numpy as np
 from geometry_msgs.msg import Point, Vector3
 
 from sec_nodes.inference.codec import TensorPacket
-from sec_nodes.loop.ledger import Answer, Energy, Outcome, Task, Timing
+from sec_nodes.loop.ledger import Answer, Asked, Energy, Outcome, Task, Timing, Writing
 from sec_nodes.loop.links import Receivers
 from sec_nodes.nodes.base import BadMessageError
 from sec_nodes.slot import (
@@ -67,6 +67,8 @@ def task_from(message: msg.TaskRequest, slot: int) -> Task:
         accuracy=message.accuracy,
         answer_bit=message.answer_bit,
         prompt=message.prompt,
+        input_bit=message.input_bit,
+        steps=message.steps,
     )
 
 
@@ -80,6 +82,8 @@ def request_from(task: Task) -> msg.TaskRequest:
         accuracy=task.accuracy,
         answer_bit=task.answer_bit,
         prompt=task.prompt,
+        input_bit=task.input_bit,
+        steps=task.steps,
     )
 
 
@@ -217,8 +221,8 @@ def state_from(message: msg.SlotState, device_model: str) -> SlotState:
             created_s=column(tasks, 'created_s'),
             deadline_s=column(tasks, 'deadline_s'),
             accuracy=column(tasks, 'accuracy'),
-            input_bit=np.zeros(len(tasks)),  # pictures have the size that the models expect
-            steps=np.ones(len(tasks)),
+            input_bit=column(tasks, 'input_bit'),
+            steps=column(tasks, 'steps'),
             answer_bit=column(tasks, 'answer_bit'),
             attempt=np.array(message.attempt, dtype=np.int64),
         ),
@@ -353,7 +357,8 @@ def answer_from(message: msg.TaskReport) -> Answer:
     energy = Energy(
         **{name: getattr(message.energy, name) for name in Energy.__dataclass_fields__}
     )
-    numbers = [*vars(timing).values(), *vars(energy).values(), message.answered_s]
+    times_s = (message.answered_s, message.first_token_s)
+    numbers = [*vars(timing).values(), *vars(energy).values(), *times_s]
     if not np.all(np.isfinite(numbers)):
         raise BadMessageError(
             f'report on task {message.task_id} holds a time or energy without value'
@@ -362,6 +367,8 @@ def answer_from(message: msg.TaskReport) -> Answer:
         answer=message.answer,
         truth=message.truth,
         confidence=message.confidence,
+        asked=Asked(message.prompt, message.question_kind, message.picture),
+        writing=Writing(message.tokens, message.batch, message.first_token_s),
         answered_s=message.answered_s,
         observed_s=message.observed_s,
         front_inference_s=message.front_inference_s,
@@ -395,6 +402,7 @@ def outcome_message(
         accuracy_required=task.accuracy,
         created_s=task.created_s,
         deadline_s=task.deadline_s,
+        prompt=task.prompt,
     )
     if last is not None:
         message.controller, message.model_id = last.controller, last.model_id
@@ -403,6 +411,10 @@ def outcome_message(
         message.accuracy = accuracy
         message.answer, message.truth = answer.answer, answer.truth
         message.confidence = answer.confidence
+        message.question_kind, message.picture = answer.asked.question_kind, answer.asked.picture
+        message.tokens, message.batch = answer.writing.tokens, answer.writing.batch
+        if answer.writing.tokens:
+            message.first_token_s = answer.writing.first_token_s - task.created_s
         message.latency_s = answer.answered_s - task.created_s
         message.observed_s = answer.observed_s - task.created_s
         message.front_inference_s = answer.front_inference_s
@@ -418,6 +430,7 @@ def packet_fields(packet: TensorPacket) -> dict[str, Any]:
 
     return {
         'codec': packet.codec,
+        'compression': packet.compression,
         'dtype': packet.dtype,
         'shape': [int(side) for side in packet.shape],
         'scale': float(packet.scale),
@@ -437,4 +450,5 @@ def packet_from(message: msg.Payload) -> TensorPacket:
         zero_point=message.zero_point,
         data=bytes(message.data),
         crc32=message.crc32,
+        compression=message.compression,
     )

@@ -5,19 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sec_nodes.inference.codec import PayloadError, encode
 from sec_nodes.inference.engine import SplitModel
-from sec_nodes.inference.pictures import (
-    FolderPictures,
-    Picture,
-    PictureError,
-    PictureSource,
-    RenderedPictures,
-)
+from sec_nodes.inference.pictures import Picture, PictureError
 from sec_nodes.loop.ledger import Energy, Task, Timing
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import CommonParameters, SecNode, own_ids, run
@@ -32,7 +27,8 @@ from sec_nodes.nodes.convert import (
 )
 from sec_nodes.nodes.parameters import parameter
 from sec_nodes.nodes.timing import Releases, RunTime
-from sec_nodes.slot import LOCAL, TASKS_PER_DEVICE
+from sec_nodes.slot import LOCAL
+from sec_nodes.world import Sight
 from sec_offload import msg
 
 
@@ -50,6 +46,7 @@ class Pending:
     """A picture that waits for its answer."""
 
     task: Task
+    sight: Sight
     taken: Future[Picture]
 
     @property
@@ -59,9 +56,17 @@ class Pending:
 
     @property
     def truth(self) -> str:
-        """What the picture shows, where that is known."""
+        """The right answer, where that is known."""
         try:
             return self.picture.label or ''
+        except PictureError:
+            return ''
+
+    @property
+    def name(self) -> str:
+        """Where the picture is from."""
+        try:
+            return self.picture.name
         except PictureError:
             return ''
 
@@ -77,15 +82,16 @@ class DeviceNode(SecNode):
             own_ids(chosen.ids, self.world.settings.devices.count), chosen.seed
         )
         self.row_of = {int(device): row for row, device in enumerate(self.fleet.ids)}
-        self.models = {name: SplitModel.load(name) for name in self.world.scenario.models.model_id}
-        own_model = self.models[self.world.device_model]
-        self.pictures: PictureSource = (
-            FolderPictures(chosen.images, classes=own_model.classes)
-            if chosen.images
-            else RenderedPictures()
+        self.fronts = (
+            {name: SplitModel.load(name) for name in self.world.scenario.models.model_id}
+            if self.world.scenario.devices_compute
+            else {}
         )
+        """Models by name, of which devices run the layers before a cut."""
+        self.look = self.world.sights(chosen.images, chosen.seed)
         self.pending: dict[int, Pending] = {}
         self.front_inference_s: dict[int, float] = {}
+        self.tokens = 0
         self.lock = threading.Lock()
         self.time = RunTime(self)
         self.releases = Releases(self.time)
@@ -101,14 +107,19 @@ class DeviceNode(SecNode):
             self.reports,
             self.listen(names.SLOT_START, self.on_slot_start),
             self.listen(names.ASSIGNMENTS, self.on_assignments),
+            self.listen(names.TOKEN, self.on_token),
             self.listen(names.RESULT, self.on_result),
         )
         self.listen(names.TASK_OUTCOME, self.on_outcome)
         self.create_wall_timer(chosen.heartbeat_s, self.beat)
 
     def health(self) -> dict[str, object]:
-        """Pictures in memory and their source."""
-        return {'devices': len(self.fleet.ids), 'open tasks': len(self.pending)}
+        """Pictures in memory, and what has been read of answers."""
+        return {
+            'devices': len(self.fleet.ids),
+            'open tasks': len(self.pending),
+            'tokens': self.tokens,
+        }
 
     def close(self) -> None:
         """Stop the threads."""
@@ -124,20 +135,17 @@ class DeviceNode(SecNode):
         """Move, take new pictures, and report both. A repeated start gets the same report."""
         self.time.on_slot_start(message)
         if message.slot > self.fleet.slot:
-            tasks = self.fleet.open_slot(message.slot, message.new_tasks)
-            self.last_report = self.report(message.slot, message.start_s, tasks)
-            for task in tasks:
+            tasks = []
+            for task in self.fleet.open_slot(message.slot, message.new_tasks):
+                sight = self.look(task)
+                asked = replace(task, prompt=sight.prompt)
                 # while the slot is being decided there is time for it
-                taken = self.worker.submit(self.take_picture, task)
-                self.pending[task.task_id] = Pending(task, taken)
+                taken = self.worker.submit(sight.take)
+                self.pending[task.task_id] = Pending(asked, sight, taken)
+                tasks.append(asked)
+            self.last_report = self.report(message.slot, message.start_s, tasks)
         if self.last_report is not None and self.last_report.slot == message.slot:
             self.reports.publish(self.last_report)
-
-    def take_picture(self, task: Task) -> Picture:
-        """The picture of a task; the same for the same seed, device and slot."""
-        number = task.task_id % TASKS_PER_DEVICE
-        seed = self.settings_of_run.seed
-        return self.pictures.picture(seed, task.device_id, task.slot, number)
 
     def report(self, slot: int, now_s: float, tasks: list[Task]) -> msg.DeviceReport:
         """Where the devices are, and what is new."""
@@ -168,18 +176,23 @@ class DeviceNode(SecNode):
 
     def start(self, slot: int, order: msg.Assignment, row: int, pending: Pending) -> None:
         """Reserve the device's processor and hand the picture to the worker."""
-        model = self.models.get(order.model_id)
-        if model is None or order.split >= len(model.cuts):
-            self.tell(order, msg.TaskReport.ERROR, f'no cut {order.split} of {order.model_id!r}')
+        models, name = self.world.scenario.models, order.model_id
+        known = models.model_id.index(name) if name in models.model_id else None
+        if known is None or order.split >= models.n_cuts[known] or self.cannot_stay(order):
+            self.tell(order, msg.TaskReport.ERROR, f'no cut {order.split} of {name!r}')
             return
         stage = self.world.scenario.front(
-            np.array(model.cuts[order.split].front_flop), self.fleet.flop_s[row]
+            models.front_flop[known, order.split], self.fleet.flop_s[row]
         )
         service_s = float(stage.time_s)
         ready_s = self.fleet.start_s(row, order.assigned_s, service_s) + service_s
         timing = Timing(front_s=ready_s - order.assigned_s)
         energy = Energy(front_j=float(stage.energy_j))
         self.worker.submit(self.compute, slot, order, pending, ready_s, timing, energy)
+
+    def cannot_stay(self, order: msg.Assignment) -> bool:
+        """Whether an order asks a device to compute that cannot."""
+        return order.server == LOCAL and not self.world.scenario.devices_compute
 
     def compute(
         self,
@@ -191,18 +204,17 @@ class DeviceNode(SecNode):
         energy: Energy,
     ) -> None:
         """Run the layers before the cut and send what comes out. On the worker's thread."""
-        model = self.models[order.model_id]
-        began = time.perf_counter()
         try:
-            tensor = model.run_front(order.split, pending.picture.image)
-            with self.lock:
-                self.front_inference_s[order.task_id] = time.perf_counter() - began
-            if order.server == LOCAL:
-                answer, confidence = model.answer(tensor)
-                report = self.answered(order, answer, confidence, ready_s, timing, energy)
-                self.releases.at(ready_s, lambda: self.deliver(report))
-                return
-            packet = encode(tensor, self.world.settings.codec)
+            if self.fronts:
+                tensor = self.run_front(order, pending)
+                if order.server == LOCAL:
+                    answer, confidence = self.fronts[order.model_id].answer(tensor)
+                    report = self.answered(order, answer, confidence, ready_s, timing, energy)
+                    self.releases.at(ready_s, lambda: self.deliver(report))
+                    return
+                packet = encode(tensor, self.world.settings.codec)
+            else:
+                packet = encode(pending.picture.image)
         except PictureError as error:
             self.tell(order, msg.TaskReport.ERROR, f'no_picture: {error}')
             return
@@ -218,6 +230,7 @@ class DeviceNode(SecNode):
             model_id=order.model_id,
             cut=order.split,
             prompt=order.prompt,
+            steps=order.steps,
             power_w=order.power_w,
             answer_bit=order.answer_bit,
             created_s=order.created_s,
@@ -229,6 +242,19 @@ class DeviceNode(SecNode):
         payload.header.stamp = to_stamp(ready_s)
         self.releases.at(ready_s, lambda: self.payloads.publish(payload))
 
+    def run_front(self, order: msg.Assignment, pending: Pending) -> NDArray[np.generic]:
+        """What comes out of the layers before the cut; how long it takes is noted."""
+        began = time.perf_counter()
+        tensor = self.fronts[order.model_id].run_front(order.split, pending.picture.image)
+        with self.lock:
+            self.front_inference_s[order.task_id] = time.perf_counter() - began
+        return tensor
+
+    def on_token(self, chunk: msg.TokenChunk) -> None:
+        """A piece of an answer has arrived over the air; it is there to be read as it comes."""
+        if chunk.device_id in self.row_of and chunk.task_id in self.pending:
+            self.tokens += 1
+
     def on_result(self, result: msg.TaskResult) -> None:
         """An answer has arrived over the air."""
         if result.device_id not in self.row_of or result.task_id not in self.pending:
@@ -238,6 +264,8 @@ class DeviceNode(SecNode):
         report.answered_s = result.ready_s
         report.timing, report.energy = result.timing, result.energy
         report.back_inference_s = result.inference_s
+        report.tokens, report.batch = result.tokens, result.batch
+        report.first_token_s = result.first_token_s
         self.deliver(report)
 
     def answered(
@@ -277,7 +305,9 @@ class DeviceNode(SecNode):
         )
         report.header.stamp = to_stamp(self.time.now_s())
         report.front_inference_s = front_s
-        report.truth = pending.truth if pending else ''
+        if pending is not None:
+            report.truth, report.picture = pending.truth, pending.name
+            report.prompt, report.question_kind = pending.sight.prompt, pending.sight.kind
         return report
 
     def on_outcome(self, outcome: msg.TaskOutcome) -> None:

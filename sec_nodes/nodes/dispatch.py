@@ -174,6 +174,8 @@ class Dispatcher:
             compute_share=attempt.compute_share,
             assigned_s=attempt.assigned_s,
             created_s=task.created_s,
+            input_bit=task.input_bit,
+            steps=task.steps,
             answer_bit=task.answer_bit,
             prompt=task.prompt,
         )

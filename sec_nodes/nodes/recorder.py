@@ -167,6 +167,8 @@ class Recorder(Node):
             (names.SLOT_STATE, files.slot_state),
             (names.SLOT_DECISION, None),
             (names.ASSIGNMENTS, files.assignment_batch),
+            (names.TOKEN_TX, None),
+            (names.TOKEN, None),
             (names.RESULT_TX, None),
             (names.RESULT, None),
             (names.TASK_REPORT, None),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from sec_nodes.loop.satellites import SatelliteView
@@ -27,12 +27,18 @@ class SatelliteNode(ServerNode):
 
     def __init__(self) -> None:
         super().__init__('satellite', Parameters)
+        self.worker = ThreadPoolExecutor(1, thread_name_prefix='orbits')
         self.sky = self.world.sky(self.chosen.seed)
         self.view: SatelliteView = self.sky.at(0.0)
         self.ahead: tuple[float, Future[SatelliteView]] | None = None
         self.passes_until_s = 0.0
         self.windows = self.advertise(names.VISIBILITY)
         self.announce_passes(0.0)
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self.worker.shutdown(wait=False, cancel_futures=True)
+        super().close()
 
     def make_lanes(self) -> list[Lane]:
         """One lane a serving satellite."""

@@ -1,31 +1,43 @@
-"""What UAVs and satellites share: they report, take payloads, run the back part and answer."""
+"""What UAVs and satellites share: they report, take payloads, have them answered, and send that.
+
+Models run elsewhere (`answering`), so that nothing that they do holds up a heartbeat.
+"""
 
 from __future__ import annotations
 
 import math
 import threading
-import time
 from abc import abstractmethod
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sec_nodes.inference.codec import PayloadError, decode
-from sec_nodes.inference.engine import SplitModel
+from sec_nodes.inference.manifest import ModelError
 from sec_nodes.loop.serving import ComputeQueue, OrderedIntake
 from sec_nodes.nodes import names
+from sec_nodes.nodes.answering import (
+    Answering,
+    Inferred,
+    LanguageAnswering,
+    SplitAnswering,
+    Teller,
+    Work,
+    WorkerLimits,
+    device_policy,
+)
 from sec_nodes.nodes.base import CommonParameters, SecNode
 from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import packet_from
-from sec_nodes.nodes.parameters import parameter
+from sec_nodes.nodes.parameters import ParameterError, parameter
 from sec_nodes.nodes.timing import Releases, RunTime
 from sec_nodes.world import Server
 from sec_offload import msg
 
 Key = tuple[int, int]
+MOST_STEPS = 1e6
+"""Words of an answer that a payload may ask for."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,23 @@ class ServerParameters(CommonParameters):
         'emulated: an answer is ready when the platform of the scenario would have it; '
         'measured: when this machine has it',
         choices=('emulated', 'measured'),
+    )
+    providers: str = parameter(
+        '', 'execution providers in order of wish, such as tensorrt,cuda; empty = the best here'
+    )
+    threads: int = parameter(1, 'threads of a model', low=1, high=256)
+    memory_limit_mb: int = parameter(
+        0, 'memory of all language models of the process [MB]; 0 = no limit', low=0
+    )
+    max_batch: int = parameter(
+        8, 'questions to one server that a language model answers together', low=1, high=256
+    )
+    max_queue: int = parameter(
+        32, 'questions that may wait for a language model at one server', low=1, high=10000
+    )
+    loader: str = parameter(
+        'sec_nodes.inference.worker_process:load_language_model',
+        'what loads language models, as module:function; for a runtime of your own',
     )
 
 
@@ -65,7 +94,27 @@ class Lane:
         return self.server.model_id
 
 
-class ServerNode(SecNode):
+@dataclass(frozen=True)
+class Served:
+    """A payload that is being answered."""
+
+    lane: Lane
+    epoch: int
+    payload: msg.Payload
+    start_s: float
+    """When the server begins with it [s; simulation time]."""
+    first_s: float
+    """When it has the first token, if it is a language model's [s; simulation time]."""
+    step_s: float
+    """Time between tokens [s]."""
+
+    @property
+    def end_s(self) -> float:
+        """When it is done [s; simulation time]."""
+        return float(self.start_s + self.payload.timing.back_s)
+
+
+class ServerNode(SecNode, Teller):
     """A node whose vehicles run the back part of networks. Subclasses know where they are."""
 
     def __init__(self, name: str, kind: type[ServerParameters]) -> None:
@@ -74,19 +123,19 @@ class ServerNode(SecNode):
         self.world = self.read_world()
         self.time = RunTime(self)
         self.releases = Releases(self.time)
-        self.worker = ThreadPoolExecutor(1, thread_name_prefix='inference')
         self.lock = threading.RLock()
         self.lanes = {lane.server_id: lane for lane in self.make_lanes()}
-        self.models = {
-            name: SplitModel.load(name) for name in {x.model_id for x in self.lanes.values()}
-        }
+        self.has_served = False
+        self.answering = self.make_answering()
         self.reported_slot = -1
         self.last_report: msg.ServerReport | None = None
 
         self.reports = self.advertise(names.SERVER_REPORT)
+        self.tokens = self.advertise(names.TOKEN_TX)
         self.results = self.advertise(names.RESULT_TX)
         self.news = self.advertise(names.TASK_REPORT)
         self.lifelines = [
+            self.tokens,
             self.results,
             self.news,
             self.reports,
@@ -125,17 +174,53 @@ class ServerNode(SecNode):
         values: dict[str, object] = {
             f'{lane.name} queue': lane.waiting for lane in self.lanes.values()
         }
-        return values | {f'{key} provider': m.provider for key, m in self.models.items()}
+        providers = self.answering.providers()
+        return values | {f'{key} provider': name for key, name in providers.items()}
 
     def close(self) -> None:
-        """Stop the threads."""
-        self.worker.shutdown(wait=False, cancel_futures=True)
+        """Stop the threads, and the process of the models."""
+        self.answering.close()
         self.releases.close()
 
+    def make_answering(self) -> Answering:
+        """Who runs the models of the lanes.
+
+        Raises:
+            ParameterError: no such execution provider.
+            ModelError: a model cannot be loaded.
+        """
+        chosen = self.chosen
+        try:
+            policy = device_policy(chosen.providers, chosen.threads)
+        except ValueError as error:
+            raise ParameterError(f'parameter providers = {chosen.providers!r}: {error}') from None
+        if self.world.scenario.devices_compute:
+            return SplitAnswering({lane.model_id for lane in self.lanes.values()}, policy, self)
+        limit_byte = chosen.memory_limit_mb * 10**6 or None
+        limits = WorkerLimits(chosen.max_batch, chosen.max_queue, limit_byte, chosen.loader)
+        models = {lane.name: lane.model_id for lane in self.lanes.values()}
+        return LanguageAnswering(models, policy, limits, self)
+
     def beat(self) -> None:
-        """Say that the servers live, once they are connected."""
-        if self.wired(*self.lifelines):
+        """Say that the servers live, once they are connected and have their models."""
+        if not self.wired(*self.lifelines):
+            return
+        try:
+            self.has_served = self.answering.is_ready()
+        except ModelError as error:
+            if not self.has_served:
+                raise
+            self.fall_silent(str(error))
+        if self.has_served:
             self.reports.publish(self.report(-1, self.time.now_s()))
+
+    def fall_silent(self, reason: str) -> None:
+        """The models are gone for good: what cannot serve must not count as alive."""
+        with self.lock:
+            for lane in self.lanes.values():
+                if lane.alive:
+                    self.complain('models lost', f'{lane.name}: {reason}')
+                    lane.alive = False
 
     def on_slot_start(self, message: msg.SlotStart) -> None:
         """Report the servers as they are at the start of a slot."""
@@ -148,7 +233,7 @@ class ServerNode(SecNode):
 
     def report(self, slot: int, time_s: float) -> msg.ServerReport:
         """The living servers of this process."""
-        states = []
+        states, providers = [], self.answering.providers()
         with self.lock:
             for lane, state in zip(self.lanes.values(), self.describe(time_s), strict=True):
                 if not lane.alive:
@@ -160,7 +245,7 @@ class ServerNode(SecNode):
                 state.backlog_s = lane.queue.backlog_s(time_s)
                 state.queue_length = lane.waiting
                 state.decision_slot = lane.decision_slot
-                state.provider = self.models[lane.model_id].provider
+                state.provider = providers.get(lane.model_id, '')
                 states.append(state)
         report = msg.ServerReport(slot=slot, servers=states)
         report.header.frame_id = names.MAP_FRAME
@@ -191,11 +276,14 @@ class ServerNode(SecNode):
         if payload.server != lane.server_id or payload.model_id != lane.model_id:
             self.refuse(lane, payload, f'payload for {payload.model_id!r} at {lane.name}')
             return
-        for name in ('ready_s', 'answer_bit'):
+        for name in ('ready_s', 'answer_bit', 'steps'):
             value = getattr(payload, name)
             if not math.isfinite(value):
                 self.refuse(lane, payload, f'{name} = {value}')
                 return
+        if not 0 < payload.steps <= MOST_STEPS:
+            self.refuse(lane, payload, f'steps = {payload.steps}')
+            return
         with self.lock:
             if self.time.lockstep:
                 lane.intake.arrived((payload.task_id, payload.attempt), payload.ready_s, payload)
@@ -221,57 +309,103 @@ class ServerNode(SecNode):
             lane.queue = ComputeQueue(self.time.now_s())
             lane.intake.clear()
             lane.shares.clear()
+        self.answering.forget(lane.name)
         self.get_logger().warning(f'{lane.name} {"recovers" if lane.alive else "crashes"}')
 
     def schedule(self, lane: Lane, payload: msg.Payload) -> None:
-        """Give a payload its place in the queue and hand it to the worker."""
-        model = self.models[lane.model_id]
-        if payload.cut >= len(model.cuts):
+        """Give a payload its place in the queue and hand it to those who run the models."""
+        scenario = self.world.scenario
+        row = scenario.models.model_id.index(lane.model_id)
+        if payload.cut >= scenario.models.n_cuts[row]:
             self.refuse(lane, payload, f'no cut {payload.cut} of {lane.model_id!r}')
             return
-        cut = model.cuts[payload.cut]
         try:
-            tensor = decode(packet_from(payload), cut.shape, cut.dtype)
+            shape, dtype = self.answering.expected(lane.model_id, payload.cut)
+            tensor = decode(packet_from(payload), shape, dtype)
         except PayloadError as error:
             self.refuse(lane, payload, str(error))
             return
         share = lane.shares.pop((payload.task_id, payload.attempt), 0.0)
         used = share or 1.0
-        stage = self.world.scenario.back(
-            np.array(cut.back_flop),
-            np.array(lane.server.flop_s * used),
-            np.array(lane.server.compute_power_w * used),
-        )
+        flop_s = np.array(lane.server.flop_s * used)
+        power_w = np.array(lane.server.compute_power_w * used)
+        start_flop = scenario.models.start_flop[row, payload.cut]
+        step_flop = scenario.models.back_flop[row, payload.cut]
+        stage = scenario.back(start_flop + step_flop * payload.steps, flop_s, power_w)
         service_s = float(stage.time_s)
-        start_s = lane.queue.start_s(payload.ready_s, service_s, share)
-        lane.waiting += 1
-        payload.timing.wait_s = start_s - payload.ready_s
-        payload.timing.back_s, payload.energy.back_j = service_s, float(stage.energy_j)
-        self.worker.submit(self.compute, lane, lane.epoch, payload, tensor, start_s)
-
-    def compute(
-        self,
-        lane: Lane,
-        epoch: int,
-        payload: msg.Payload,
-        tensor: NDArray[np.generic],
-        start_s: float,
-    ) -> None:
-        """Run the layers after the cut. On the worker's thread."""
-        model = self.models[lane.model_id]
-        began = time.perf_counter()
-        try:
-            answer, confidence = model.answer(model.run_back(payload.cut, tensor))
-        except (PayloadError, ValueError) as error:
-            with self.lock:
-                if epoch != lane.epoch:
-                    return
-                lane.waiting -= 1
-            self.refuse(lane, payload, f'inference_error: {error}')
+        wait_s = lane.queue.wait_s(payload.ready_s, share) if scenario.queue.enabled else 0.0
+        if wait_s > scenario.queue.longest_wait_s:
+            longest_s = scenario.queue.longest_wait_s
+            self.turn_away(
+                lane, payload, f'queue_full: would wait {wait_s:.2f} s, {longest_s:g} s at most'
+            )
             return
-        inference_s = time.perf_counter() - began
+        start_s = payload.ready_s + wait_s
+        payload.timing.wait_s = wait_s
+        payload.timing.back_s, payload.energy.back_j = service_s, float(stage.energy_j)
+        step_s = float(step_flop / flop_s)
+        served = Served(
+            lane=lane,
+            epoch=lane.epoch,
+            payload=payload,
+            start_s=start_s,
+            first_s=start_s + float(start_flop / flop_s) + step_s,
+            step_s=step_s,
+        )
+        work = Work(
+            lane=lane.name,
+            key=(payload.task_id, payload.attempt, lane.epoch),
+            model_id=lane.model_id,
+            cut=payload.cut,
+            tensor=tensor,
+            prompt=payload.prompt,
+            steps=payload.steps,
+            context=served,
+        )
+        try:
+            self.answering.submit(work)
+        except PayloadError as error:
+            self.refuse(lane, payload, str(error))
+            return
+        lane.waiting += 1
+        if scenario.queue.enabled:
+            lane.queue.start_s(payload.ready_s, service_s, share)
+
+    def tell_token(self, work: Work, index: int, text: str, last: bool) -> None:
+        """A piece of an answer: it leaves when the scenario's platform would have it."""
+        served: Served = work.context
+        payload = served.payload
         if self.chosen.compute == 'measured':
-            start_s = self.measure(lane, payload, start_s, inference_s)
+            ready_s = max(self.time.now_s(), served.start_s)
+        else:
+            ready_s = min(served.first_s + index * served.step_s, served.end_s)
+        chunk = msg.TokenChunk(
+            task_id=payload.task_id,
+            device_id=payload.device_id,
+            server=payload.server,
+            slot=payload.slot,
+            attempt=payload.attempt,
+            index=index,
+            text=text,
+            last=last,
+            token_bit=payload.answer_bit / payload.steps,
+            ready_s=ready_s,
+        )
+        chunk.header.stamp = to_stamp(ready_s)
+        self.releases.at(ready_s, lambda: self.send_token(served, chunk))
+
+    def send_token(self, served: Served, chunk: msg.TokenChunk) -> None:
+        """Send a piece of an answer, unless the server has crashed since."""
+        if served.epoch == served.lane.epoch:
+            self.tokens.publish(chunk)
+
+    def tell_answer(self, work: Work, inferred: Inferred) -> None:
+        """An answer: it leaves when the scenario's platform would have it."""
+        served: Served = work.context
+        payload, start_s, first_s = served.payload, served.start_s, served.first_s
+        if self.chosen.compute == 'measured':
+            start_s = self.measure(served.lane, payload, start_s, inferred.inference_s)
+            first_s = start_s + inferred.first_token_s
         result = msg.TaskResult(
             task_id=payload.task_id,
             device_id=payload.device_id,
@@ -279,17 +413,30 @@ class ServerNode(SecNode):
             slot=payload.slot,
             attempt=payload.attempt,
             model_id=payload.model_id,
-            answer=answer,
-            confidence=confidence,
+            answer=inferred.answer,
+            confidence=inferred.confidence,
             answer_bit=payload.answer_bit,
-            inference_s=inference_s,
+            inference_s=inferred.inference_s,
+            tokens=inferred.tokens,
+            batch=inferred.batch,
+            token_bit=payload.answer_bit / payload.steps,
+            first_token_s=first_s if inferred.tokens else 0.0,
             created_s=payload.created_s,
             ready_s=start_s + payload.timing.back_s,
             timing=payload.timing,
             energy=payload.energy,
         )
         result.header.stamp = to_stamp(result.ready_s)
-        self.releases.at(result.ready_s, lambda: self.send(lane, epoch, result))
+        self.releases.at(result.ready_s, lambda: self.send(served.lane, served.epoch, result))
+
+    def tell_failure(self, work: Work, reason: str) -> None:
+        """The model could not answer; it may be asked again, here or elsewhere."""
+        served: Served = work.context
+        with self.lock:
+            if served.epoch != served.lane.epoch:
+                return
+            served.lane.waiting -= 1
+        self.refuse(served.lane, served.payload, reason)
 
     def measure(
         self, lane: Lane, payload: msg.Payload, start_s: float, inference_s: float
@@ -313,11 +460,19 @@ class ServerNode(SecNode):
 
     def refuse(self, lane: Lane, payload: msg.Payload, reason: str) -> None:
         """Report that a payload cannot be used; it may be sent again."""
+        self.tell(lane, payload, msg.TaskReport.LOST, f'payload_refused: {reason}')
+
+    def turn_away(self, lane: Lane, payload: msg.Payload, reason: str) -> None:
+        """Report that the queue is too long; the scenario knows no second try."""
+        self.tell(lane, payload, msg.TaskReport.ERROR, reason)
+
+    def tell(self, lane: Lane, payload: msg.Payload, kind: int, reason: str) -> None:
+        """Report that a payload will not be answered."""
         with self.lock:
             lane.intake.gone((payload.task_id, payload.attempt))
         report = msg.TaskReport(
-            kind=msg.TaskReport.LOST,
-            reason=f'payload_refused: {reason}',
+            kind=kind,
+            reason=reason,
             reporter=lane.name,
             task_id=payload.task_id,
             attempt=payload.attempt,

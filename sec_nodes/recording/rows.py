@@ -43,6 +43,8 @@ def task(request: Any, slot: int) -> Row:
         'created_s': request.created_s,
         'deadline_s': request.deadline_s,
         'accuracy_required': request.accuracy,
+        'input_bit': request.input_bit,
+        'steps': request.steps,
         'answer_bit': request.answer_bit,
         'prompt': request.prompt,
     }

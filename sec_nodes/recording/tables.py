@@ -44,7 +44,7 @@ TABLES: Mapping[str, Columns] = MappingProxyType(
         # every task that devices created
         'tasks': _columns(
             'i: task_id device_id slot',
-            'f: created_s deadline_s accuracy_required answer_bit',
+            'f: created_s deadline_s accuracy_required input_bit steps answer_bit',
             's: prompt',
         ),
         # how each task ended
@@ -55,8 +55,9 @@ TABLES: Mapping[str, Columns] = MappingProxyType(
             's: server_name model_id',
             'i: split attempts',
             'f: power_w accuracy_required accuracy',
-            's: answer truth',
-            'f: confidence created_s deadline_s latency_s observed_s',
+            's: answer truth prompt question_kind picture',
+            'i: tokens batch',
+            'f: confidence created_s deadline_s latency_s first_token_s observed_s',
             'f: front_inference_s back_inference_s',
             f'f: {_COSTS} ended_s',
         ),

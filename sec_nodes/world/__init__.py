@@ -6,11 +6,11 @@ from sec_nodes.config import ConfigError, Settings
 from sec_nodes.inference.manifest import load_manifest
 from sec_nodes.scenarios.mllm.settings import MllmSettings
 from sec_nodes.scenarios.survey_settings import SurveySettings
-from sec_nodes.world.base import Devices, Server, Sky, World
+from sec_nodes.world.base import Devices, Server, Sight, Sky, World
 from sec_nodes.world.mllm import MllmWorld
 from sec_nodes.world.survey import SurveyWorld
 
-__all__ = ['Devices', 'Server', 'Sky', 'World', 'build_world']
+__all__ = ['Devices', 'Server', 'Sight', 'Sky', 'World', 'build_world']
 
 
 def build_world(settings: Settings) -> World:

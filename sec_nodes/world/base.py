@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sec_nodes.inference.manifest import Manifest
+from sec_nodes.inference.pictures import Picture
 from sec_nodes.loop.ledger import Task
 from sec_nodes.loop.links import Receivers
 from sec_nodes.loop.satellites import SatelliteView
@@ -31,6 +33,18 @@ class Server:
     """Power of its transmitter [W]."""
     battery_j: float | None = None
     """What its battery holds when full [J]; none = energy is no limit."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a device has before it when it makes a task."""
+
+    take: Callable[[], Picture]
+    """Takes the picture, which may take a while; PictureError if there is none."""
+    prompt: str = ''
+    """Question to a language model; empty for a classifier."""
+    kind: str = ''
+    """Kind of question, where that is known."""
 
 
 class Devices(Protocol):
@@ -111,6 +125,18 @@ class World(ABC):
     @abstractmethod
     def devices(self, ids: list[int], seed: int) -> Devices:
         """Some of the devices, before slot 0."""
+
+    @abstractmethod
+    def sights(self, images: str, seed: int) -> Callable[[Task], Sight]:
+        """What devices see, the same for the same task of the same run.
+
+        Args:
+            images: folder of the user's own pictures; empty for rendered ones.
+            seed: seed of the run.
+
+        Raises:
+            PictureError: the folder has no pictures that can be used.
+        """
 
     @abstractmethod
     def uavs(self, ids: list[int], step_s: float) -> UavFleet:

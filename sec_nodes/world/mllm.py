@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from sec_nodes.config import ConfigError
 from sec_nodes.inference.manifest import Manifest
+from sec_nodes.inference.pictures import Picture
+from sec_nodes.inference.questions import FolderQuestions, kinds_of_length, sea_question
 from sec_nodes.loop.ledger import Task
 from sec_nodes.loop.links import Receivers
 from sec_nodes.loop.satellites import SatelliteView
@@ -19,8 +23,15 @@ from sec_nodes.scenarios.mllm.offloading import MllmOffloading
 from sec_nodes.scenarios.mllm.orbit import Chain, chain_motion
 from sec_nodes.scenarios.mllm.settings import MllmSettings
 from sec_nodes.scenarios.mllm.world import World as Draws
-from sec_nodes.slot import FloatArray, IntArray, LinkTable, ServerKind, task_number
-from sec_nodes.world.base import Server, World
+from sec_nodes.slot import (
+    TASKS_PER_DEVICE,
+    FloatArray,
+    IntArray,
+    LinkTable,
+    ServerKind,
+    task_number,
+)
+from sec_nodes.world.base import Server, Sight, World
 
 SPEED_M_S = 20.0
 """Of UAVs where the mode sets no limit: that of mode extended. They cannot fly without one."""
@@ -81,6 +92,31 @@ class MllmWorld(World):
     def devices(self, ids: list[int], seed: int) -> MllmDevices:
         """Some of the devices, before slot 0."""
         return MllmDevices(self.settings, self._draws, ids, seed)
+
+    def sights(self, images: str, seed: int) -> Callable[[Task], Sight]:
+        """Questions about rendered scenes, longer ones for longer answers; or about a folder."""
+        levels = sorted(set(self.settings.tasks.words))
+        own = FolderQuestions(images, self._picture_size()) if images else None
+
+        def sight(task: Task) -> Sight:
+            place = (seed, task.device_id, task.slot, task.task_id % TASKS_PER_DEVICE)
+            if own is not None:
+                question = own.question(*place)
+                return Sight(partial(own.picture, question), question.prompt)
+            kinds = kinds_of_length(levels.index(int(task.steps)), len(levels))
+            posed = sea_question(*place, kinds)
+            return Sight(
+                lambda: Picture(posed.draw(), posed.answer, posed.picture),
+                posed.prompt,
+                posed.kind,
+            )
+
+        return sight
+
+    def _picture_size(self) -> tuple[int, int]:
+        """Rows and columns of what the model with the largest input reads."""
+        sides = [self.manifest.mllm(name).image[:2] for name in self.scenario.models.model_id]
+        return max(rows for rows, _ in sides), max(columns for _, columns in sides)
 
     def uavs(self, ids: list[int], step_s: float) -> UavFleet:
         """Some of the UAVs at their start."""

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from sec_nodes.config import ConfigError
 from sec_nodes.inference.codec import encoded_size_bit
 from sec_nodes.inference.manifest import ClassifierEntry, Manifest
+from sec_nodes.inference.pictures import FolderPictures, RenderedPictures
 from sec_nodes.loop.devices import DeviceFleet
+from sec_nodes.loop.ledger import Task
 from sec_nodes.loop.links import Receivers, link_table
 from sec_nodes.loop.satellites import SatelliteNetwork
 from sec_nodes.loop.uavs import UavFleet
 from sec_nodes.physics.motion import MotionLimits
 from sec_nodes.scenarios.survey import Survey
 from sec_nodes.scenarios.survey_settings import SurveySettings
-from sec_nodes.slot import FloatArray, IntArray, LinkTable, ModelTable, ServerKind
-from sec_nodes.world.base import Server, World
+from sec_nodes.slot import (
+    TASKS_PER_DEVICE,
+    FloatArray,
+    IntArray,
+    LinkTable,
+    ModelTable,
+    ServerKind,
+)
+from sec_nodes.world.base import Server, Sight, World
 
 
 class SurveyWorld(World):
@@ -63,6 +73,17 @@ class SurveyWorld(World):
     def devices(self, ids: list[int], seed: int) -> DeviceFleet:
         """Some of the devices, before slot 0."""
         return DeviceFleet(self.settings, ids, seed)
+
+    def sights(self, images: str, seed: int) -> Callable[[Task], Sight]:
+        """Rendered scenes, or pictures of a folder."""
+        classes = self.manifest.classifier(self.device_model).classes
+        source = FolderPictures(images, classes=classes) if images else RenderedPictures()
+
+        def sight(task: Task) -> Sight:
+            number = task.task_id % TASKS_PER_DEVICE
+            return Sight(partial(source.picture, seed, task.device_id, task.slot, number))
+
+        return sight
 
     def uavs(self, ids: list[int], step_s: float) -> UavFleet:
         """Some of the UAVs at their start."""

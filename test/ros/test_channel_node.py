@@ -26,11 +26,12 @@ from sec_offload import msg
 SEED, SLOT, LOSS = 9, 4, 0.3
 SERVERS = ('uav_0', 'uav_1', 'uav_2', *(f'satellite_{number}' for number in range(4)))
 SAYS = (
-    names.SLOT_START, names.LINK_REQUEST, names.ASSIGNMENTS, names.PAYLOAD_TX, names.RESULT_TX,
+    names.SLOT_START, names.LINK_REQUEST, names.ASSIGNMENTS, names.PAYLOAD_TX, names.TOKEN_TX,
+    names.RESULT_TX,
     names.FAILURE,
 )  # fmt: skip
 HEARS = (
-    names.LINK_TABLE, names.TASK_REPORT, names.RESULT, names.DIAGNOSTICS,
+    names.LINK_TABLE, names.TASK_REPORT, names.TOKEN, names.RESULT, names.DIAGNOSTICS,
     *(names.VEHICLE_PAYLOAD.of(server) for server in SERVERS),
 )  # fmt: skip
 

@@ -24,7 +24,7 @@ from sec_nodes.slot import LOCAL, TASKS_PER_DEVICE
 from sec_offload import msg
 
 SEED = 4
-SAYS = (names.SLOT_START, names.ASSIGNMENTS, names.RESULT, names.TASK_OUTCOME)
+SAYS = (names.SLOT_START, names.ASSIGNMENTS, names.TOKEN, names.RESULT, names.TASK_OUTCOME)
 HEARS = (names.DEVICE_REPORT, names.PAYLOAD_TX, names.TASK_REPORT)
 
 

@@ -23,7 +23,7 @@ SAYS = (
     names.SLOT_START, names.ASSIGNMENTS, names.FAILURE,
     *(names.VEHICLE_PAYLOAD.of(server) for server in SERVERS),
 )  # fmt: skip
-HEARS = (names.SERVER_REPORT, names.RESULT_TX, names.TASK_REPORT)
+HEARS = (names.SERVER_REPORT, names.TOKEN_TX, names.RESULT_TX, names.TASK_REPORT)
 
 
 @pytest.fixture(scope='module')

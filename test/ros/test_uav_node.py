@@ -29,7 +29,7 @@ SAYS = (
     *(names.VEHICLE_PAYLOAD.of(uav) for uav in UAVS),
 )  # fmt: skip
 HEARS = (
-    names.SERVER_REPORT, names.RESULT_TX, names.TASK_REPORT,
+    names.SERVER_REPORT, names.TOKEN_TX, names.RESULT_TX, names.TASK_REPORT,
     *(topic.of(uav) for uav in UAVS for topic in (
         names.VEHICLE_ODOMETRY, names.VEHICLE_SETPOINT, names.VEHICLE_TRACKING_ERROR)),
 )  # fmt: skip
@@ -71,7 +71,7 @@ def payload(model: SplitModel, cut: int, server: int = 0, **fields: Any) -> msg.
     tensor = model.run_front(cut, picture(task_id))
     message = msg.Payload(
         task_id=task_id, server=server, attempt=1, slot=0, model_id=model.id, cut=cut,
-        answer_bit=384.0, ready_s=0.25, **packet_fields(encode(tensor, 'raw')),
+        answer_bit=384.0, ready_s=0.25, steps=1.0, **packet_fields(encode(tensor, 'raw')),
     )  # fmt: skip
     for name, value in fields.items():
         setattr(message, name, value)

@@ -41,8 +41,39 @@ class SeaQuestion:
     picture: str
 
 
+@dataclass(frozen=True)
+class Posed:
+    """A question and its true answer before the picture is drawn, which takes most of the time."""
+
+    prompt: str
+    answer: str
+    kind: str
+    picture: str
+
+    def draw(self) -> NDArray[np.uint8]:
+        """The picture (96, 96, 3) RGB."""
+        return picture_named(self.picture)
+
+
+def picture_named(name: str) -> NDArray[np.uint8]:
+    """The picture (96, 96, 3) RGB of a question by its name `sea:SEED`; ValueError for others."""
+    source, _, seed = name.partition(':')
+    if source != 'sea' or not seed.isdecimal():
+        raise ValueError(f'picture {name!r} is no rendered scene; its name must be sea:SEED')
+    return draw(draw_layout(int(seed)), int(seed))
+
+
 def ask(seed: int, kind: str | None = None) -> SeaQuestion:
     """A question of a kind (default: any, equally likely) with its picture, the same for a seed.
+
+    Errors as `pose`.
+    """
+    posed = pose(seed, kind)
+    return SeaQuestion(posed.draw(), posed.prompt, posed.answer, posed.kind, posed.picture)
+
+
+def pose(seed: int, kind: str | None = None) -> Posed:
+    """The question that `ask` asks, without its picture.
 
     Scenes are drawn until one can be asked about in that way. ValueError for an unknown kind.
     """
@@ -55,8 +86,7 @@ def ask(seed: int, kind: str | None = None) -> SeaQuestion:
         layout = draw_layout(scene % 2**63)
         asked = question(chosen, layout, rng)
         if asked is not None:
-            picture = f'sea:{scene % 2**63}'
-            return SeaQuestion(draw(layout, scene % 2**63), *asked, chosen, picture)
+            return Posed(*asked, chosen, f'sea:{scene % 2**63}')
     raise RuntimeError(f'no scene in {_MOST_SCENES} allows a question of kind {chosen!r}')
 
 

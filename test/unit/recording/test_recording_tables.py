@@ -53,7 +53,7 @@ def files(tmp_path: Path) -> RunFiles:
 def request(task_id: int) -> Message:
     return Message(
         task_id=task_id, device_id=3, created_s=2.0, deadline_s=0.5, accuracy=0.8,
-        answer_bit=384.0, prompt='',
+        input_bit=0.0, steps=1.0, answer_bit=384.0, prompt='',
     )  # fmt: skip
 
 

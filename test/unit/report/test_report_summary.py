@@ -175,10 +175,10 @@ def test_a_last_line_that_was_cut_off_is_left_out(write_tables: Writer) -> None:
         (lambda folder: (folder / 'tasks.csv').write_text('a,b\n'), "column 'task_id' is missing"),
         (
             lambda folder: (folder / 'tasks.csv').open('a').write('1,2\n'),
-            r'tasks\.csv:3: has 2 cells instead of 8',
+            r'tasks\.csv:3: has 2 cells instead of 10',
         ),
         (
-            lambda folder: (folder / 'tasks.csv').open('a').write('x,0,0,0,0,0,0,\n'),
+            lambda folder: (folder / 'tasks.csv').open('a').write('x,0,0,0,0,0,0,0,0,\n'),
             r'tasks\.csv, column task_id',
         ),
         (lambda folder: (folder / 'run.json').write_text('{'), r'run\.json: cannot be read'),
