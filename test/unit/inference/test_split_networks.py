@@ -104,7 +104,7 @@ def test_work_of_a_vit_block_by_hand():
     ('name', 'published'),
     [
         # multiply-adds: torchvision's tables of 0.71, 15.47, 1.81 and timm's of 1.26 GMAC
-        ('alexnet', 0.71e9),
+        pytest.param('alexnet', 0.71e9, marks=pytest.mark.slow),
         ('resnet18', 1.81e9),
         ('vit-tiny', 1.26e9),
         pytest.param('vgg16', 15.47e9, marks=pytest.mark.slow),
