@@ -6,18 +6,23 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from sec_nodes.conversion.mllm import convert_mllm, load_transformers, transformers_answer
+import numpy as np
+from numpy.typing import NDArray
+
+from sec_nodes.conversion.golden import write_golden
+from sec_nodes.conversion.mllm import convert_mllm
 from sec_nodes.conversion.quantise_mllm import quantise_mllm
 from sec_nodes.inference.cards import write_card
 from sec_nodes.inference.evaluation import HELDOUT_FIRST_SEED, SEA, evaluate, sea_items
 from sec_nodes.inference.language import LanguageModel
 from sec_nodes.inference.language.spec import write_spec
 from sec_nodes.inference.manifest import Generation, load_manifest
+from sec_nodes.inference.sea.drawing import draw
 from sec_nodes.inference.sea.kinds import NAMES
+from sec_nodes.inference.sea.layout import draw_layout
 from sec_nodes.inference.sea.questions import ask
 from sec_nodes.inference.zoo import mllm_entry, read_spec, save_entry
 
-GOLDEN = 'golden.json'
 GOLDEN_PER_KIND = 5
 GOLDEN_FIRST_SEED = 2 * HELDOUT_FIRST_SEED
 MOST_TOKENS = 48
@@ -57,7 +62,8 @@ def ship(name: str, trained: Path, models_dir: Path, per_kind: int, platform: st
     convert_mllm(trained, folder, model_id=name)
     for level in sorted(set(shipment.levels) - {'fp32'}):
         quantise_mllm(folder, level)
-    write_golden(trained, folder)
+    if 'fp32' in shipment.levels:
+        write_sea_golden(trained, folder)
     keep_levels(folder, shipment.levels)
     for level in shipment.levels:
         model = LanguageModel.load(f'{folder}:{level}')
@@ -99,18 +105,20 @@ def keep_levels(folder: Path, levels: tuple[str, ...]) -> None:
     write_spec(spec.model_copy(update=update), folder)
 
 
-def write_golden(trained: Path, folder: Path) -> None:
+def write_sea_golden(trained: Path, folder: Path) -> None:
     """Keep what transformers answers, token by token, for tests that have no transformers."""
-    model, processor = load_transformers(trained)
-    answers = []
-    for number in range(GOLDEN_PER_KIND):
-        for kind in NAMES:
-            seed = GOLDEN_FIRST_SEED + number
-            asked = ask(seed, kind)
-            ids = transformers_answer(model, processor, asked.prompt, asked.image, MOST_TOKENS)
-            answers.append({'seed': seed, 'kind': kind, 'token_ids': ids})
-    lines = ',\n'.join(json.dumps(answer) for answer in answers)
-    (folder / GOLDEN).write_text(f'[\n{lines}\n]\n', encoding='utf-8')
+    asked = [
+        ask(GOLDEN_FIRST_SEED + number, kind)
+        for number in range(GOLDEN_PER_KIND)
+        for kind in NAMES
+    ]
+    questions = [(int(one.picture.removeprefix('sea:')), one.prompt) for one in asked]
+    write_golden(folder, trained, questions, scene_picture, new_tokens=MOST_TOKENS)
+
+
+def scene_picture(seed: int) -> NDArray[np.uint8]:
+    """The picture of a scene."""
+    return draw(draw_layout(seed), seed)
 
 
 def made_by(name: str, trained: Path) -> str:

@@ -26,6 +26,7 @@ MODELS = typer.Typer(
     help='Models: what there is, and how to make, convert, time and examine them.',
     no_args_is_help=True,
 )
+_ROOT = Path(__file__).resolve().parents[2]
 BUILT = Path('build/models')
 """Where what is built goes unless told otherwise: beside the shipped models, not among them."""
 
@@ -247,7 +248,7 @@ def _has_training_libraries() -> bool:
 
 def _trainers() -> dict[str, list[str]]:
     """Commands that train the shipped models, by id; none in an installed copy without tools/."""
-    tools = Path(__file__).resolve().parents[2] / 'tools'
+    tools = _ROOT / 'tools'
     scripts = {
         'scene-s': 'train_scene_classifier.py',
         'scene-l': 'train_scene_classifier.py',
@@ -261,18 +262,20 @@ def _trainers() -> dict[str, list[str]]:
     }
 
 
+def _training_python() -> Path:
+    """The interpreter that `make setup-train` made."""
+    return _ROOT / '.venv-train' / 'bin' / 'python'
+
+
 def _run_in_training_environment(order: list[str]) -> None:
     """Run Python where torch is: here, or in .venv-train. ConfigError if it is nowhere."""
-    root = Path(__file__).resolve().parents[2]
-    python = root / '.venv-train' / 'bin' / 'python'
-    if _has_training_libraries():
-        python = Path(sys.executable)
-    elif not python.is_file():
+    python = Path(sys.executable) if _has_training_libraries() else _training_python()
+    if not python.is_file():
         raise ConfigError(
             'torch and transformers are needed for this and are not installed; '
             'make them with: make setup-train'
         )
-    path = os.pathsep.join([str(root), *filter(None, [os.environ.get('PYTHONPATH')])])
+    path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get('PYTHONPATH')])])
     done = subprocess.run([python, *order], env=os.environ | {'PYTHONPATH': path}, check=False)
     if done.returncode:
         raise typer.Exit(done.returncode)

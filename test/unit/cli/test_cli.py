@@ -110,11 +110,13 @@ def test_listings(sec):
     assert 'greedy' in sec('controllers').output
     assert 'survey' in sec('scenarios').output
     assert 'testbed_example' in sec('fleets').output
-    assert 'scene-s' in sec('models').output
+    assert 'scene-s' in sec('models', 'list').output
     assert sec('version').output == f'{__version__}\n'
 
 
-@pytest.mark.parametrize('command', ['', 'up', 'report', 'controllers', 'params'])
+@pytest.mark.parametrize(
+    'command', ['', 'up', 'report', 'controllers', 'params', 'models', 'models eval']
+)
 def test_help_reads_as_help(sec, command):
     result = sec(*command.split(), '--help')
     assert result.exit_code == 0
