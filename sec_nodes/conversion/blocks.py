@@ -67,8 +67,9 @@ def quantise_products(model: onnx.ModelProto, bits: int) -> None:
             continue
         if name not in done:
             done[name] = [f'{name}_q{bits}', f'{name}_scales']
-            for values, constant in zip(quantise_blocks(weight, bits), done[name], strict=True):
-                graph.initializer.append(numpy_helper.from_array(values, constant))
+            packed, scales = quantise_blocks(weight, bits)
+            graph.initializer.append(numpy_helper.from_array(packed, done[name][0]))
+            graph.initializer.append(numpy_helper.from_array(scales, done[name][1]))
             if bits == 2:
                 done[name][0] = _expand(done[name][0], expansions)
         node.CopyFrom(_product(node, done[name], weight.shape, max(bits, 4)))

@@ -83,7 +83,7 @@ def _quantise_graph(source: Path, target: Path, suffix: str, role: str) -> None:
     if not source.is_file():
         raise ModelError(f'{source} is missing; quantisation begins with the float32 graphs')
     if suffix == 'fp16':
-        _save(_half_precision(onnx.load(source), role), target)
+        _save(to_half(onnx.load(source), 'past_key_values present'), target)
     elif role == 'embed':
         _save(_int8_table(onnx.load(source)), target)
     elif suffix == 'int8':
@@ -121,14 +121,6 @@ def _fits_half(values: np.ndarray) -> bool:
     """Whether half precision keeps eleven bits of what matters in an array."""
     largest = float(abs(values).max())
     return _HALF_SMALLEST < largest < _HALF_LARGEST
-
-
-def _half_precision(model: onnx.ModelProto, role: str) -> onnx.ModelProto:
-    """Graph and cache in float16; embeddings, features and scores pass as float32."""
-    if role == 'embed':
-        store_halves(model)
-        return model
-    return to_half(model, 'past_key_values present')
 
 
 def _int8_table(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sec_nodes.inference.language.memory import needed_byte
 from sec_nodes.inference.language.spec import (
     SPEC_FILE,
     TOKENIZER_FILE,
@@ -74,6 +75,7 @@ class ModelFiles:
 
     id: str
     spec: LanguageSpec
+    quantisation: str
     accuracy: float | None
     tokenizer: Part
     vision: Part
@@ -84,6 +86,10 @@ class ModelFiles:
     def weights_byte(self) -> int:
         """Size of the graphs with their weights."""
         return sum(part.size_byte for part in (self.vision, self.embed, self.decoder))
+
+    def needed_byte(self, max_batch: int, context: int) -> int:
+        """Memory for batches and contexts of at most that many rows and tokens [byte]."""
+        return needed_byte(self.spec, self.weights_byte, self.quantisation, max_batch, context)
 
 
 def find_model(
@@ -109,7 +115,7 @@ def _in_manifest(folder: Path, entry: MllmEntry) -> ModelFiles:
     spec = parse_spec(config.read().decode('utf-8', 'replace'), str(config.path))
     accuracy = entry.accuracy.value if entry.accuracy else None
     return ModelFiles(
-        entry.id, spec, accuracy,
+        entry.id, spec, entry.quantisation, accuracy,
         parts['tokenizer'], parts['vision'], parts['embed'], parts['decoder'],
     )  # fmt: skip
 
@@ -127,7 +133,7 @@ def _in_folder(folder: Path, quantisation: str | None) -> ModelFiles:
     parts = [Part(graphs / file) for file in (level.vision, level.embed, level.decoder)]
     tokenizer = Part(folder / TOKENIZER_FILE)
     _require([tokenizer, *parts])
-    return ModelFiles(f'{spec.id}-{name}', spec, None, tokenizer, *parts)
+    return ModelFiles(f'{spec.id}-{name}', spec, name, None, tokenizer, *parts)
 
 
 def _require(parts: Sequence[Part]) -> None:

@@ -77,7 +77,11 @@ class TokenEmbedding:
 
 
 class Decoder:
-    """The language model, one call for a whole prompt or for one more token."""
+    """The language model, one call for a whole prompt or for one more token.
+
+    Caches go in and out as arrays: with OrtValues or bound outputs steps were no faster on a CPU,
+    with caches of 60 kB and of 60 MB alike.
+    """
 
     def __init__(self, session: ort.InferenceSession, spec: DecoderSpec) -> None:
         """ModelError if the graph wants an input that this runtime does not know."""

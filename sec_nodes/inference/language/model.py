@@ -35,7 +35,6 @@ from sec_nodes.inference.language.graphs import (
     VisionEncoder,
     stack_caches,
 )
-from sec_nodes.inference.language.memory import needed_byte
 from sec_nodes.inference.language.preprocessing import check_picture, pixel_values
 from sec_nodes.inference.language.rows import Row
 from sec_nodes.inference.language.text import Text, TextStream
@@ -75,7 +74,7 @@ class LanguageModel:
         self.hidden = spec.decoder.hidden
         self.context_tokens = context_tokens
         self.max_batch = max_batch
-        self.needed_byte = needed_byte(spec, files.weights_byte, max_batch, context_tokens)
+        self.needed_byte = files.needed_byte(max_batch, context_tokens)
         self.flop_prefix = spec.flop_prefix
         self.flop_per_token = spec.flop_per_token
         self._text = Text(files.tokenizer.read(), spec.prompt)
@@ -129,12 +128,12 @@ class LanguageModel:
             raise ValueError(
                 f'context_tokens is {context}; model {files.id!r} takes 1 to {longest}'
             )
-        needed = needed_byte(files.spec, files.weights_byte, max_batch, context)
+        needed = files.needed_byte(max_batch, context)
         if memory_limit_byte is not None and needed > memory_limit_byte:
             raise ModelError(
                 f'model {files.id!r} needs {needed / 2**20:.1f} MiB '
-                f'({files.weights_byte / 2**20:.1f} MiB of weights, the rest for batches of '
-                f'{max_batch} with {context} tokens), the limit is '
+                f'({files.weights_byte / 2**20:.1f} MiB of files, the rest for kernels and '
+                f'batches of {max_batch} with {context} tokens), the limit is '
                 f'{memory_limit_byte / 2**20:.1f} MiB; take a smaller model or quantisation, '
                 f'or lower max_batch or context_tokens'
             )

@@ -104,7 +104,9 @@ def test_needed_memory_by_hand():
     )  # fmt: skip
     cache = 2 * 6 * (16 + 16 + 4)
     activations = 16 * 2 * 16 + 16 * 8 * 6 + 10
-    assert needed_byte(spec, 1000, 2, 16) == 1000 + 4 * 2 * (cache + activations)
+    rest = 4 * 2 * (cache + activations)
+    assert needed_byte(spec, 1000, 'q4', 2, 16) == 2000 + rest, 'as read and as packed'
+    assert needed_byte(spec, 1000, 'fp16', 2, 16) == 4000 + rest, 'computed in float32'
 
 
 def test_a_model_that_does_not_fit_is_refused_with_the_numbers(models_dir, monkeypatch):
