@@ -11,9 +11,11 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from sec_nodes.inference.sea.questions import is_right
 from sec_nodes.recording.tables import TABLES
 from sec_nodes.report.figures import PLOTS, overview, single
 from sec_nodes.report.figures.style import RC
+from sec_nodes.report.gallery import gallery
 from sec_nodes.report.load import Run, load_run
 from sec_nodes.report.page_style import PAGE
 from sec_nodes.report.summary import STATUSES, summarise_run
@@ -47,6 +49,7 @@ def _page(run: Run, figures: str) -> str:
         subtitle=html.escape(_subtitle(run, summary)),
         alerts=_alerts(run, summary),
         tiles=_tiles(summary),
+        gallery=gallery(run),
         figures=figures,
         servers=_servers(summary),
         tasks=_tasks(run),
@@ -169,7 +172,8 @@ def _tasks(run: Run) -> str:
 def _task_row(task: dict[str, Any]) -> str:
     answered = task['status'] in ('done', 'late')
     judged = answered and task['truth']
-    mark = (' ✓' if task['answer'] == task['truth'] else ' ✗') if judged else ''
+    correct = is_right(task['question_kind'], task['answer'], task['truth'])
+    mark = (' ✓' if correct else ' ✗') if judged else ''
     energy = sum(task[name] for name in task if name.startswith('energy_'))
     return _row(
         [

@@ -59,6 +59,26 @@ tr:last-child td {{ border-bottom: 0; }}
 b.done {{ color: var(--good); }} b.late {{ color: var(--warn); }}
 b.failed, b.rejected {{ color: var(--bad); }}
 a {{ color: inherit; }}
+.lead {{ margin: 0 0 1rem; color: var(--muted); font-size: .92rem; }}
+.cards {{
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(12.6rem, 1fr)); gap: 1.1rem;
+}}
+.card {{
+  padding: .6rem .6rem .7rem; background: var(--card); border: 1px solid var(--line);
+  border-top: 3px solid var(--line); border-radius: 6px; font-size: .84rem; line-height: 1.4;
+}}
+.card.right {{ border-top-color: var(--good); }}
+.card.wrong {{ border-top-color: var(--bad); }}
+.card img, .card .blank {{
+  display: block; width: 100%; height: auto; aspect-ratio: 1; margin-bottom: .5rem;
+  image-rendering: pixelated; border-radius: 3px; background: var(--line);
+}}
+.card p {{ margin: .15rem 0 0; }}
+.card .asked {{ color: var(--muted); }}
+.card .answer {{ font-weight: 600; }}
+.card.right .answer b {{ color: var(--good); }}
+.card.wrong .answer b {{ color: var(--bad); }}
+.card .who, .card .truth {{ color: var(--muted); font-size: .76rem; }}
 details summary {{ cursor: pointer; font-weight: 600; font-size: 1.1rem; margin-bottom: .6rem; }}
 </style>
 </head>
@@ -69,6 +89,7 @@ details summary {{ cursor: pointer; font-weight: 600; font-size: 1.1rem; margin-
 {tiles}
 </div>
 <main>
+{gallery}
 {figures}
 <section><h2>Servers</h2><div class="scroll"><table>
 {servers}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sec_nodes.recording.tables import ENERGY
 from sec_nodes.report.load import Run, Table, kind_of, kinds_in, kinds_of, load_run
+from sec_nodes.report.questions import by_kind, by_model, right
 from sec_nodes.slot import Status
 
 STATUSES = tuple(status.name.lower() for status in Status)
@@ -44,6 +45,7 @@ def summarise_run(run: Run) -> dict[str, Any]:
         'energy_j': _energy(run),
         'flight': _flight(run['uavs']),
         'slots': _slots(run),
+        'questions': _questions(answered),
         'measured': _measured(answered),
         'notes': list(run.notes),
     }
@@ -113,13 +115,13 @@ def _served_by(answered: Table) -> dict[str, Any]:
 
 def _accuracy(answered: Table) -> dict[str, Any]:
     known = answered.where(answered['truth'] != '')
-    right, kinds = known['answer'] == known['truth'], kinds_of(known)
+    hits, kinds = right(known), kinds_of(known)
     groups = {'all': np.ones(len(known), bool), **{k: kinds == k for k in kinds_in(kinds)}}
     return {
         name: {
             'known': int(mask.sum()),
-            'correct': int(right[mask].sum()),
-            'accuracy': _ratio(int(right[mask].sum()), int(mask.sum())),
+            'correct': int(hits[mask].sum()),
+            'accuracy': _ratio(int(hits[mask].sum()), int(mask.sum())),
         }
         for name, mask in groups.items()
     }
@@ -193,6 +195,18 @@ def _slots(run: Run) -> dict[str, Any]:
         'decide_s': statistics(slots['decide_s']),
         # Slots are equally long in simulated time, so their wall times are what adds up.
         'real_time_factor': float(len(factor) / np.sum(1 / factor)) if len(factor) else None,
+    }
+
+
+def _questions(answered: Table) -> dict[str, Any]:
+    """What language models were asked; all empty without any."""
+    first_s = answered['first_token_s'][answered['tokens'] > 0]
+    batch = answered['batch'][answered['tokens'] > 0]
+    return {
+        'by_model': by_model(answered),
+        'by_kind': by_kind(answered),
+        'first_token_s': statistics(first_s),
+        'batch': statistics(batch.astype(float)),
     }
 
 

@@ -94,6 +94,15 @@ def _facts(summary: dict[str, Any]) -> Grid:
         f'{slots["decisions_rejected"]} rejected',
     )
     grid.add_row('servers lost', ', '.join(slots['servers_lost']) or 'none')
+    questions = summary['questions']
+    if questions['by_model']:
+        first = questions['first_token_s']
+        models = ', '.join(
+            f'{name} {percent(found["accuracy"])} ({percent(found["held_out"])})'
+            for name, found in questions['by_model'].items()
+        )
+        grid.add_row('first word', f'{seconds(first["p50"])} (p50), {seconds(first["p99"])} (p99)')
+        grid.add_row('right answers', f'{models}; held-out accuracy in brackets')
     grid.add_row(
         'speed',
         f'{times(factor)} real time; observed later than modelled by '
