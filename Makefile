@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train build sim test test-slow lint format bench models clean distclean
+.PHONY: help setup setup-train build sim test test-slow test-conversion lint format bench models clean distclean
 
 FLEET ?= config/fleets/laptop.yaml
 ENTER := source scripts/env.sh
@@ -18,7 +18,7 @@ help: ## Show this list
 	@echo 'make sim [CONTROLLER=...] [SCENARIO=...] [SLOTS=...] [SEED=...] [SPEED=...]'
 	@echo '         [IMAGES=...] [FAIL=...] [RUN=...] [FLEET=config/fleets/laptop.yaml]'
 	@echo
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 15
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 19
 
 sim: build ## Fly the fleet on this machine: real ROS 2 nodes and inference, emulated radio
 	@$(ENTER); exec sec up '$(FLEET)' $(strip $(SIM_OPTIONS))
@@ -28,6 +28,9 @@ test: build ## Formatting, lint, types and every test that takes seconds
 
 test-slow: build ## The tests that take minutes
 	@$(ENTER); python -m pytest -m slow
+
+test-conversion: setup-train ## The tests that need torch and transformers
+	@.venv-train/bin/python -m pytest test/conversion
 
 lint: setup ## ruff and mypy only
 	@scripts/test.sh --lint-only
@@ -39,7 +42,8 @@ bench: build ## Measure what docs and README state
 	@$(ENTER); python bench/environments/run.py; exec python bench/pipeline/run.py
 
 models: setup-train ## Train the small models of models/ anew
-	@.venv-train/bin/python tools/train_scene_classifier.py
+	@export PYTHONPATH=. OMP_NUM_THREADS=1; .venv-train/bin/python tools/train_scene_classifier.py; \
+	  exec .venv-train/bin/python tools/train_sea_mllm.py
 
 setup: ## .venv with pinned requirements, and ROS 2 Kilted where none is sourced
 	@scripts/setup.sh
