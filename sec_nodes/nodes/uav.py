@@ -15,7 +15,8 @@ from sec_nodes.nodes.base import own_ids, run
 from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import array3, point, vector3
 from sec_nodes.nodes.parameters import parameter
-from sec_nodes.nodes.server import Lane, ServerNode, ServerParameters, with_energy
+from sec_nodes.nodes.server import ServerNode, with_energy
+from sec_nodes.nodes.serving import Lane, ServerParameters
 from sec_nodes.slot import ServerKind
 from sec_offload import msg
 

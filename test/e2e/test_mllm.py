@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections import defaultdict
 
@@ -12,9 +11,6 @@ import numpy as np
 import pytest
 from e2e_support import ROOT
 from mcap.reader import make_reader
-
-sys.path.insert(0, f'{ROOT}/test/stand_in')
-
 from stand_in_language import ACCURACIES, LOADER, PID_FILE, SLOW_S, models_folder, words_of
 
 from sec_nodes.controllers.base import create
