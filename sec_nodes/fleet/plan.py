@@ -70,7 +70,9 @@ def make_plan(request: Request) -> Plan:
     scenario = read_flown(fleet.scenario, parse_overrides(list(request.settings)))
     scenario = _absolute_paths(scenario)
     if fleet.images:
-        check_images(fleet.images)
+        # nodes and the report may look for them from another folder
+        fleet = fleet.model_copy(update={'images': fleet.images.expanduser().resolve()})
+        check_images(fleet, scenario)
     files = _run_files(fleet, request.run, request.host)
     plan = Plan(
         fleet=fleet,
@@ -96,21 +98,23 @@ def write_plan(plan: Plan) -> None:
         _write_yaml(path, {'/**': {'ros__parameters': spec.params}})
 
 
-def check_images(folder: Path) -> None:
-    """Raise `ConfigError` unless devices can take pictures from a folder."""
-    from sec_nodes.inference.pictures import FolderPictures, PictureError
+def check_images(fleet: FleetSettings, scenario: Any) -> None:
+    """Raise `ConfigError` unless devices can take pictures from the folder of a fleet."""
+    from sec_nodes.inference.pictures import PictureError
+    from sec_nodes.world import build_world
 
     try:
-        FolderPictures(folder)
+        build_world(scenario).sights(str(fleet.images), fleet.seed)
     except PictureError as error:
-        raise ConfigError(f'images = {folder}: {error}') from None
+        raise ConfigError(f'images = {fleet.images}: {error}') from None
 
 
 def check_models_and_controller(fleet: FleetSettings, scenario: Any) -> None:
     """Read the models, checksums included, and make the controller once.
 
     Raises:
-        ConfigError: a model is unknown, missing or damaged, or the controller is unknown.
+        ConfigError: a model is unknown, missing or damaged, or the controller is unknown or
+            cannot play the scenario.
     """
     from sec_nodes.controllers.base import ControllerError, controller_names, create
     from sec_nodes.inference.manifest import ModelError, default_models_dir, read_checked
