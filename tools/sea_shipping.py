@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sec_nodes.cli.cards import write_card
 from sec_nodes.conversion.golden import write_golden
 from sec_nodes.conversion.mllm import convert_mllm
 from sec_nodes.conversion.quantise_mllm import quantise_mllm
-from sec_nodes.inference.cards import write_card
 from sec_nodes.inference.evaluation import HELDOUT_FIRST_SEED, SEA, evaluate, sea_items
 from sec_nodes.inference.language import LanguageModel
 from sec_nodes.inference.language.spec import write_spec

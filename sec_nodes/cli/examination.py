@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from sec_nodes.inference.cards import write_card
+from sec_nodes.cli.cards import write_card
 from sec_nodes.inference.evaluation import PER_KIND, SEA, Item, Scores, sea_items
 from sec_nodes.inference.language import LanguageModel
 from sec_nodes.inference.manifest import (

@@ -7,9 +7,10 @@ writes them between the two markers of that page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from sec_nodes.cli.page_tables import between_markers, markdown
 from sec_nodes.config import known_names
 from sec_nodes.inference.profiles import (
     GenerationEntry,
@@ -22,8 +23,7 @@ from sec_nodes.paths import share_dir
 from sec_nodes.scenarios.mllm.settings import MllmSettings
 from sec_nodes.scenarios.registry import read_settings
 
-BEGIN = '<!-- begin: python -m sec_nodes.cli.profile_tables -->'
-END = '<!-- end -->'
+COMMAND = 'python -m sec_nodes.cli.profile_tables'
 _UNKNOWN = '-'
 _GENERATION = ('model', 'runs on', 'first token [s]', 'token/s', 'v [TFLOP]', 'accuracy')
 _SPLIT = ('network', 'runs on', 'source', 'cuts', 'whole p50, p95 [ms]', 'GFLOP/s', 'J')
@@ -36,8 +36,7 @@ def tables() -> str:
 
 def with_tables(page: str) -> str:
     """The page with the text between its markers replaced."""
-    before, _, rest = page.partition(BEGIN)
-    return f'{before}{BEGIN}\n\n{tables()}\n{END}{rest.partition(END)[2]}'
+    return between_markers(page, COMMAND, tables())
 
 
 def _section(profile: PlatformProfile) -> str:
@@ -49,9 +48,9 @@ def _section(profile: PlatformProfile) -> str:
         f'{power.value:g} W, {power.source}{f": {power.origin}" if power.origin else ""}.\n',
     ]
     if profile.generation:
-        parts.append(_markdown(_GENERATION, _generation_rows(profile)))
+        parts.append(markdown(_GENERATION, _generation_rows(profile)))
     if profile.split:
-        parts.append(_markdown(_SPLIT, map(_split_row, profile.split.values())))
+        parts.append(markdown(_SPLIT, map(_split_row, profile.split.values())))
     if profile.citations:
         parts.append(''.join(f'- `{key}`: {text}\n' for key, text in profile.citations.items()))
     return '\n'.join(parts)
@@ -100,11 +99,6 @@ def _accuracy(entry: GenerationEntry) -> str:
 
 def _number(number: Number | None) -> str:
     return _UNKNOWN if number is None else f'{number.value:.3g} {number.source}'
-
-
-def _markdown(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = ['| ' + ' | '.join(columns) + ' |', '|---' * len(columns) + '|']
-    return '\n'.join([*lines, *('| ' + ' | '.join(row) + ' |' for row in rows), ''])
 
 
 def main(page: Path | None = None) -> None:

@@ -18,6 +18,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from sec_nodes.cli.page_tables import markdown
 from sec_nodes.cli.parameter_tables import NODES, markdown_tables, node_parameters
 from sec_nodes.paths import share_dir
 
@@ -231,7 +232,7 @@ def _topic_table(names: ModuleType, links: dict[str, Links]) -> str:
                     PURPOSES.get(constant) or _purpose(topic.type, 'msg'),
                 )
             )
-    return _markdown(('topic', 'type', 'QoS', 'publishers', 'subscribers', 'what'), rows)
+    return markdown(('topic', 'type', 'QoS', 'publishers', 'subscribers', 'what'), rows).rstrip()
 
 
 def _service_table(names: ModuleType, links: dict[str, Links]) -> str:
@@ -250,12 +251,12 @@ def _service_table(names: ModuleType, links: dict[str, Links]) -> str:
                     _purpose(kind, 'srv'),
                 )
             )
-    return _markdown(('service', 'type', 'server', 'clients', 'what'), rows)
+    return markdown(('service', 'type', 'server', 'clients', 'what'), rows).rstrip()
 
 
 def _profile_table(names: ModuleType) -> str:
     rows = [(f'`{name}`', *_profile_words(profile)) for name, profile in _profiles(names).items()]
-    return _markdown(('profile', 'reliability', 'durability', 'keep last'), rows)
+    return markdown(('profile', 'reliability', 'durability', 'keep last'), rows).rstrip()
 
 
 def _profiles(names: ModuleType) -> dict[str, Any]:
@@ -295,12 +296,6 @@ def _purpose(kind: Any, folder: str) -> str:
 
 def _list(users: Iterable[str]) -> str:
     return ', '.join(users) or 'none here'
-
-
-def _markdown(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = ['| ' + ' | '.join(columns) + ' |', '|---' * len(columns) + '|']
-    lines += ['| ' + ' | '.join(cell.replace('|', r'\|') for cell in row) + ' |' for row in rows]
-    return '\n'.join(lines)
 
 
 if __name__ == '__main__':

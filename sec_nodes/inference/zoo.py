@@ -82,9 +82,13 @@ def network_entry(models_dir: Path, path: Path, task: str, command: str) -> Netw
 
 
 def trained_numbers(model: onnx.ModelProto) -> int:
-    """How many numbers of a graph were trained: those of its float weights, constants aside."""
+    """How many numbers of a graph were trained: its float weights without scaling constants.
+
+    Neither the normalisation of pictures nor running statistics count, as in published figures.
+    """
     weights = (t for t in model.graph.initializer if t.dims and t.data_type == TensorProto.FLOAT)
-    return sum(math.prod(tensor.dims) for tensor in weights)
+    trained = (t for t in weights if not t.name.startswith('image.') and 'running_' not in t.name)
+    return sum(math.prod(tensor.dims) for tensor in trained)
 
 
 def mllm_entry(

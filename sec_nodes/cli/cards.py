@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from sec_nodes.cli.page_tables import markdown
 from sec_nodes.inference.evaluation import SEA
 from sec_nodes.inference.manifest import Manifest, MllmAccuracy, MllmEntry
 from sec_nodes.inference.sea.kinds import KINDS
@@ -39,7 +40,7 @@ def card_text(entries: Sequence[MllmEntry], made_by: str) -> str:
     height, width, _ = first.image
     parts = [
         f'# {first.base}\n\n{first.task}\n',
-        _table(
+        markdown(
             ('', ''),
             [
                 ('parameters', f'{first.parameters:,}'),
@@ -82,7 +83,7 @@ def _levels(entries: Sequence[MllmEntry]) -> str:
                     f'{speed.peak_byte / 2**20:.0f}',
                 )
             rows.append((f'`{entry.id}`', size, *found, *timed))
-    return _table(columns, rows)
+    return markdown(columns, rows)
 
 
 def _accuracy(accuracy: MllmAccuracy) -> tuple[str, str, str]:
@@ -104,11 +105,4 @@ def _kinds(entries: Sequence[MllmEntry]) -> str:
         for kind, baseline in reference.majority_baseline.items()
     ]
     levels = (entry.quantisation for entry in entries)
-    return _table(('kind', 'commonest answer', *levels), rows)
-
-
-def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table."""
-    head = list(columns)
-    lines = [head, ['---'] * len(head), *map(list, rows)]
-    return ''.join('| ' + ' | '.join(line) + ' |\n' for line in lines)
+    return markdown(('kind', 'commonest answer', *levels), rows)
