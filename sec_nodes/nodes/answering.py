@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sec_nodes.inference.codec import PayloadError
-from sec_nodes.inference.engine import SplitModel
 from sec_nodes.inference.language import TokenEvent
 from sec_nodes.inference.manifest import ModelError
 from sec_nodes.inference.providers import DevicePolicy
@@ -123,6 +122,8 @@ class SplitAnswering(Answering):
     """
 
     def __init__(self, models: set[str], policy: DevicePolicy, teller: Teller) -> None:
+        from sec_nodes.inference.engine import SplitModel
+
         self._models = {name: SplitModel.load(name, policy=policy) for name in sorted(models)}
         self._teller = teller
         self._thread = ThreadPoolExecutor(1, thread_name_prefix='inference')

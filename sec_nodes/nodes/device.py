@@ -6,12 +6,12 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sec_nodes.inference.codec import PayloadError, encode
-from sec_nodes.inference.engine import SplitModel
 from sec_nodes.inference.pictures import Picture, PictureError
 from sec_nodes.loop.ledger import Energy, Task, Timing
 from sec_nodes.nodes import names
@@ -30,6 +30,9 @@ from sec_nodes.nodes.timing import Releases, RunTime
 from sec_nodes.slot import LOCAL
 from sec_nodes.world import Sight
 from sec_offload import msg
+
+if TYPE_CHECKING:
+    from sec_nodes.inference.engine import SplitModel
 
 
 @dataclass(frozen=True)
@@ -82,12 +85,7 @@ class DeviceNode(SecNode):
             own_ids(chosen.ids, self.world.settings.devices.count), chosen.seed
         )
         self.row_of = {int(device): row for row, device in enumerate(self.fleet.ids)}
-        self.fronts = (
-            {name: SplitModel.load(name) for name in self.world.scenario.models.model_id}
-            if self.world.scenario.devices_compute
-            else {}
-        )
-        """Models by name, of which devices run the layers before a cut."""
+        self.fronts = self.load_fronts()
         self.look = self.world.sights(chosen.images, chosen.seed)
         self.pending: dict[int, Pending] = {}
         self.front_inference_s: dict[int, float] = {}
@@ -112,6 +110,15 @@ class DeviceNode(SecNode):
         )
         self.listen(names.TASK_OUTCOME, self.on_outcome)
         self.create_wall_timer(chosen.heartbeat_s, self.beat)
+
+    def load_fronts(self) -> dict[str, SplitModel]:
+        """Models by name, of which devices run the layers before a cut; none if they cannot."""
+        if not self.world.scenario.devices_compute:
+            return {}
+        # its libraries take most of a second to import
+        from sec_nodes.inference.engine import SplitModel
+
+        return {name: SplitModel.load(name) for name in self.world.scenario.models.model_id}
 
     def health(self) -> dict[str, object]:
         """Pictures in memory, and what has been read of answers."""

@@ -30,7 +30,7 @@ class ServerNode(ServingNode):
         self.releases = Releases(self.time)
         self.lock = threading.RLock()
         self.lanes = {lane.server_id: lane for lane in self.make_lanes()}
-        self.has_served = False
+        self.is_loaded = False
         self.answering = self.make_answering()
         self.reported_slot = -1
         self.last_report: msg.ServerReport | None = None
@@ -89,15 +89,13 @@ class ServerNode(ServingNode):
 
     def beat(self) -> None:
         """Say that the servers live, once they are connected and have their models."""
-        if not self.wired(*self.lifelines):
-            return
         try:
-            self.has_served = self.answering.is_ready()
+            self.is_loaded = self.answering.is_ready()
         except ModelError as error:
-            if not self.has_served:
+            if not self.is_loaded:
                 raise
             self.fall_silent(str(error))
-        if self.has_served:
+        if self.is_loaded and self.wired(*self.lifelines):
             self.reports.publish(self.report(-1, self.time.now_s()))
 
     def fall_silent(self, reason: str) -> None:

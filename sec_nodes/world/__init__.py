@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from sec_nodes.config import ConfigError, Settings
+from typing import Any
+
+from sec_nodes.config import ConfigError
 from sec_nodes.inference.manifest import load_manifest
-from sec_nodes.scenarios.mllm.settings import MllmSettings
-from sec_nodes.scenarios.survey_settings import SurveySettings
+from sec_nodes.scenarios.registry import flown_names, imported
 from sec_nodes.world.base import Devices, Server, Sight, Sky, World
-from sec_nodes.world.mllm import MllmWorld
-from sec_nodes.world.survey import SurveyWorld
 
 __all__ = ['Devices', 'Server', 'Sight', 'Sky', 'World', 'build_world']
 
+WORLDS = {
+    'survey': 'sec_nodes.world.survey:SurveyWorld',
+    'mllm': 'sec_nodes.world.mllm:MllmWorld',
+}
+"""Where the world of a scenario is; imported when it is needed, since each takes its time."""
 
-def build_world(settings: Settings) -> World:
+
+def build_world(settings: Any) -> World:
     """A scenario with the tables of the models that it names; the models stay on disk.
 
     Args:
         settings: the scenario.
 
     Raises:
-        ConfigError: the scenario can only be simulated.
+        ConfigError: the scenario can only be simulated, or names no models.
         ModelError: the manifest is broken or does not know a model.
     """
-    if isinstance(settings, SurveySettings):
-        return SurveyWorld(settings, load_manifest())
-    if isinstance(settings, MllmSettings):
-        if settings.uavs.models is None:
-            raise ConfigError(
-                'scenario mllm names no models that could answer; fly mode measured '
-                '(`--scenario mllm:measured`), or set uavs.models and satellites.models'
-            )
-        return MllmWorld(settings, load_manifest())
-    name = getattr(settings, 'name', '?')
-    raise ConfigError(
-        f'scenario {name!r} cannot be flown by the ROS nodes yet, only simulated: '
-        f'use `sec simulate {name}`, or fly survey or mllm'
-    )
+    if settings.name not in WORLDS:
+        raise ConfigError(
+            f'scenario {settings.name!r} cannot be flown by the ROS nodes yet, only simulated: '
+            f'use `sec simulate {settings.name}`, or fly one of {", ".join(flown_names())}'
+        )
+    world: World = imported(WORLDS[settings.name])(settings, load_manifest())
+    if world.names_no_models:
+        raise ConfigError(
+            f'scenario {settings.name} names no models that could answer; fly mode measured '
+            f'(`--scenario {settings.name}:measured`), or set uavs.models and satellites.models'
+        )
+    return world

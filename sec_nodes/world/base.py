@@ -114,6 +114,11 @@ class World(ABC):
         return self.scenario.settings
 
     @property
+    def names_no_models(self) -> bool:
+        """Whether costs are known, but nobody can answer."""
+        return False
+
+    @property
     @abstractmethod
     def device_model(self) -> str:
         """Model of the devices; where they do not compute, any."""

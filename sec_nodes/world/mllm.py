@@ -72,6 +72,11 @@ class MllmWorld(World):
         self._draws = Draws(settings)
 
     @property
+    def names_no_models(self) -> bool:
+        """Whether it is played in a mode without models, as the paper's."""
+        return self.settings.uavs.models is None
+
+    @property
     def device_model(self) -> str:
         """Any: devices do not compute."""
         return self.scenario.models.model_id[0]

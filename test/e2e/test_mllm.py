@@ -146,33 +146,8 @@ def simulated(controller, models):
     return tasks
 
 
-def test_in_real_time_words_come_while_the_answer_is_written(fly):
-    run = fly('--speed', 1.0, '--slots', 3, '--set', 'slot_s=2.0')
-    assert run.finish() == 0, run.output
-    run.assert_nothing_lost()
-    outcomes = {int(row['task_id']): row for row in run.table('outcomes')}
-    assert sum(bool(row['answer']) for row in outcomes.values()) > 5
-    late_s = [
-        float(row['observed_s']) - float(row['latency_s'])
-        for row in outcomes.values()
-        if row['answer']
-    ]
-    assert 0 <= np.median(late_s) < 0.2
-    chunks = [chunk for found in streams(run).values() for chunk in found]
-    assert len(chunks) > 20
-
-
-def test_questions_that_wait_are_answered_together(fly):
-    """Each batch takes half a second: what comes meanwhile is the next one."""
-    run = fly('--controller', 'offload_all', '--slots', 2, **{SLOW_S: '0.5'})
-    assert run.finish() == 0, run.output
-    run.assert_nothing_lost()
-    batches = [int(row['batch']) for row in run.table('outcomes') if row['answer']]
-    assert max(batches) > 1
-
-
 def test_killing_the_models_loses_no_task_and_no_server(fly, tmp_path):
-    """kill -9 of the process that generates: its jobs go elsewhere, heartbeats go on."""
+    """In real time, kill -9 of what generates: its jobs are tried again, heartbeats go on."""
     running = tmp_path / 'running'
     running.mkdir()
     run = fly('--slots', 5, '--speed', 1.0, **{SLOW_S: '0.4', PID_FILE: str(running)})
@@ -180,25 +155,23 @@ def test_killing_the_models_loses_no_task_and_no_server(fly, tmp_path):
     while len(list(running.iterdir())) < 2:
         assert time.monotonic() < until, run.output
         time.sleep(0.05)
-    # one process has answered or is at it for the UAVs, one for the satellites
+    # one process answers for the UAVs, one for the satellites
     for path in running.iterdir():
         os.kill(int(path.name), signal.SIGKILL)
     assert run.finish() == 0, run.output
     run.assert_nothing_lost()
     assert run.summary()['slots']['servers_lost'] == []
     assert len(list(running.iterdir())) == 4, 'the processes were not started again'
-    retried = [row for row in run.table('outcomes') if int(row['attempts']) > 1]
+    outcomes = run.table('outcomes')
+    retried = [row for row in outcomes if int(row['attempts']) > 1]
     assert retried
     assert {row['status'] for row in retried} & {'done', 'late'}
-
-
-def test_models_that_do_not_fit_end_the_run_with_the_numbers(fly, mllm_fleet):
-    text = mllm_fleet.read_text()
-    mllm_fleet.write_text(text.replace(f"'{LOADER}'", f"'{LOADER}', memory_limit_mb: 100", 1))
-    run = fly()
-    assert run.finish() == 2, run.output
-    assert 'needs 40000000 byte, the limit is 20000000' in run.output, run.output
-    assert '100.0 MB' in run.output or 'MiB in all' in run.output, run.output
+    # what is computed in time is there on time, and read while it is written
+    late_s = [
+        float(row['observed_s']) - float(row['latency_s']) for row in outcomes if row['answer']
+    ]
+    assert 0 <= np.median(late_s) < 0.5
+    assert max(len(chunks) for chunks in streams(run).values()) > 2
 
 
 def test_who_cannot_play_is_told_so_before_anything_starts(fly):
@@ -206,5 +179,5 @@ def test_who_cannot_play_is_told_so_before_anything_starts(fly):
     assert run.finish() == 2
     assert 'devices of mllm cannot compute; those that can play: greedy' in run.output
     run = fly('--scenario', 'mllm:stress')
-    assert run.finish() == 2
+    assert run.finish() == 2, run.output
     assert 'names no models that could answer; fly mode measured' in run.output
