@@ -118,7 +118,7 @@ def check_models_and_controller(fleet: FleetSettings, scenario: Any) -> None:
     """
     from sec_nodes.controllers.base import ControllerError, controller_names, create
     from sec_nodes.inference.manifest import ModelError, default_models_dir, read_checked
-    from sec_nodes.world import build_world
+    from sec_nodes.world import build_world, manifest_id
 
     known = controller_names()
     if ':' not in fleet.controller and fleet.controller not in known:
@@ -128,7 +128,7 @@ def check_models_and_controller(fleet: FleetSettings, scenario: Any) -> None:
     try:
         world = build_world(scenario)
         for name in world.scenario.models.model_id:
-            for file in world.manifest.entry(name).files:
+            for file in world.manifest.entry(manifest_id(name)).files:
                 read_checked(default_models_dir(), file)
         create(fleet.controller, world.scenario, fleet.seed)
     except (ControllerError, ModelError) as error:

@@ -13,6 +13,7 @@ from sec_nodes.nodes import names
 from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.serving import Lane, ServerParameters, ServingNode
 from sec_nodes.nodes.timing import Releases, RunTime
+from sec_nodes.world import manifest_id
 from sec_offload import msg
 
 MOST_STEPS = 1e6
@@ -129,7 +130,7 @@ class ServerNode(ServingNode):
                 state.backlog_s = lane.queue.backlog_s(time_s)
                 state.queue_length = lane.waiting
                 state.decision_slot = lane.decision_slot
-                state.provider = providers.get(lane.model_id, '')
+                state.provider = providers.get(manifest_id(lane.model_id), '')
                 states.append(state)
         report = msg.ServerReport(slot=slot, servers=states)
         report.header.frame_id = names.MAP_FRAME

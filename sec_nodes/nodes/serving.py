@@ -28,7 +28,7 @@ from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import packet_from
 from sec_nodes.nodes.parameters import ParameterError, parameter
 from sec_nodes.nodes.timing import Releases, RunTime
-from sec_nodes.world import Server, World
+from sec_nodes.world import Server, World, manifest_id
 from sec_offload import msg
 
 Key = tuple[int, int]
@@ -138,7 +138,7 @@ class ServingNode(SecNode, Teller):
             return SplitAnswering({lane.model_id for lane in self.lanes.values()}, policy, self)
         limit_byte = chosen.memory_limit_mb * 10**6 or None
         limits = WorkerLimits(chosen.max_batch, chosen.max_queue, limit_byte, chosen.loader)
-        models = {lane.name: lane.model_id for lane in self.lanes.values()}
+        models = {lane.name: manifest_id(lane.model_id) for lane in self.lanes.values()}
         return LanguageAnswering(models, policy, limits, self)
 
     def schedule(self, lane: Lane, payload: msg.Payload) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 from sec_nodes.config import ConfigError
 from sec_nodes.inference.manifest import load_manifest
 from sec_nodes.scenarios.registry import flown_names, imported
-from sec_nodes.world.base import Devices, Server, Sight, Sky, World
+from sec_nodes.world.base import Devices, Server, Sight, Sky, World, manifest_id
 
-__all__ = ['Devices', 'Server', 'Sight', 'Sky', 'World', 'build_world']
+__all__ = ['Devices', 'Server', 'Sight', 'Sky', 'World', 'build_world', 'manifest_id']
 
 WORLDS = {
     'survey': 'sec_nodes.world.survey:SurveyWorld',
@@ -34,9 +34,5 @@ def build_world(settings: Any) -> World:
             f'use `sec simulate {settings.name}`, or fly one of {", ".join(flown_names())}'
         )
     world: World = imported(WORLDS[settings.name])(settings, load_manifest())
-    if world.names_no_models:
-        raise ConfigError(
-            f'scenario {settings.name} names no models that could answer; fly mode measured '
-            f'(`--scenario {settings.name}:measured`), or set uavs.models and satellites.models'
-        )
+    world.require_models()
     return world

@@ -24,7 +24,7 @@ class Server:
 
     kind: ServerKind
     model_id: str
-    """Model that it runs."""
+    """Model that it runs, as the scenario's table of models calls it."""
     flop_s: float
     """Effective speed of its computer [FLOP/s]."""
     compute_power_w: float
@@ -45,6 +45,11 @@ class Sight:
     """Question to a language model; empty for a classifier."""
     kind: str = ''
     """Kind of question, where that is known."""
+
+
+def manifest_id(model_id: str) -> str:
+    """Name in the manifest of a model, which a table of models may have once for each tier."""
+    return model_id.partition('@')[0]
 
 
 class Devices(Protocol):
@@ -113,10 +118,14 @@ class World(ABC):
         """Parameters of the scenario."""
         return self.scenario.settings
 
-    @property
-    def names_no_models(self) -> bool:
-        """Whether costs are known, but nobody can answer."""
-        return False
+    @abstractmethod
+    def require_models(self) -> None:
+        """Check that there are models that can answer, and not costs alone.
+
+        Raises:
+            ConfigError: the scenario names none.
+            ModelError: the manifest does not know one.
+        """
 
     @property
     @abstractmethod

@@ -31,7 +31,7 @@ from sec_nodes.slot import (
     ServerKind,
     task_number,
 )
-from sec_nodes.world.base import Server, Sight, World
+from sec_nodes.world.base import Server, Sight, World, manifest_id
 
 SPEED_M_S = 20.0
 """Of UAVs where the mode sets no limit: that of mode extended. They cannot fly without one."""
@@ -47,10 +47,6 @@ class MllmWorld(World):
     Args:
         settings: the scenario, complete as `read_settings` gives it.
         manifest: where its models are.
-
-    Raises:
-        ConfigError: one model that is to do different work at different servers.
-        ModelError: the manifest does not know a model.
     """
 
     settings: MllmSettings
@@ -59,22 +55,22 @@ class MllmWorld(World):
     def __init__(self, settings: MllmSettings, manifest: Manifest) -> None:
         scenario = MllmOffloading(settings)
         super().__init__(scenario, manifest)
-        names = scenario.models.model_id
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ConfigError(
-                f'model {twice!r} takes different work for a word at UAVs and satellites, but '
-                'nodes know models by name; set flop_per_word alike, or name another model'
-            )
-        if settings.uavs.models is not None:
-            for name in names:
-                manifest.mllm(name)
         self._draws = Draws(settings)
 
-    @property
-    def names_no_models(self) -> bool:
-        """Whether it is played in a mode without models, as the paper's."""
-        return self.settings.uavs.models is None
+    def require_models(self) -> None:
+        """Check that the mode is not one without models, as the paper's, and that they are here.
+
+        Raises:
+            ConfigError: the scenario names none.
+            ModelError: the manifest does not know one.
+        """
+        if self.settings.uavs.models is None:
+            raise ConfigError(
+                'scenario mllm names no models that could answer; fly mode measured '
+                '(`--scenario mllm:measured`), or set uavs.models and satellites.models'
+            )
+        for name in self.scenario.models.model_id:
+            self.manifest.mllm(manifest_id(name))
 
     @property
     def device_model(self) -> str:
@@ -120,7 +116,8 @@ class MllmWorld(World):
 
     def _picture_size(self) -> tuple[int, int]:
         """Rows and columns of what the model with the largest input reads."""
-        sides = [self.manifest.mllm(name).image[:2] for name in self.scenario.models.model_id]
+        names = map(manifest_id, self.scenario.models.model_id)
+        sides = [self.manifest.mllm(name).image[:2] for name in names]
         return max(rows for rows, _ in sides), max(columns for _, columns in sides)
 
     def uavs(self, ids: list[int], step_s: float) -> UavFleet:

@@ -151,7 +151,8 @@ def model_table(settings: MllmSettings) -> tuple[ModelTable, IntArray]:
     """The models, and which of its rows each server (S,) runs.
 
     Where profiles give times, work is what the server's `flop_s` does in that time. Servers that
-    do the same work with the same model share a row.
+    do the same work with the same model share a row. A model that satellites run at other work
+    than UAVs has two, of which the second is called `MODEL@satellites`.
     """
     uavs, satellites = settings.uavs, settings.satellites
     names = [*(uavs.models or ()), *(satellites.models or ())]
@@ -166,7 +167,10 @@ def model_table(settings: MllmSettings) -> tuple[ModelTable, IntArray]:
             server_model.append(rows.setdefault(row, len(rows)))
     model_id, accuracies, start_flops, word_flops = zip(*rows, strict=True)
     return ModelTable(
-        model_id=model_id,
+        model_id=tuple(
+            f'{name}@satellites' if name in model_id[:number] else name
+            for number, name in enumerate(model_id)
+        ),
         accuracy=np.array(accuracies),
         n_cuts=np.ones(len(rows), dtype=np.int64),
         front_flop=np.zeros((len(rows), 1)),

@@ -20,8 +20,8 @@ from sec_nodes.world.mllm import MllmWorld
 SEED, SLOTS = 5, 12
 
 
-def both(changes=None):
-    settings = read_settings('mllm:extended', changes)
+def both(changes=None, mode='extended'):
+    settings = read_settings(f'mllm:{mode}', changes)
     return FlownSystem(MllmWorld(settings, load_manifest())), Mllm(settings)
 
 
@@ -45,18 +45,20 @@ def assert_same(first: SlotState, second: SlotState):
 
 
 @pytest.mark.parametrize(
-    ('controller', 'changes'),
+    ('controller', 'changes', 'mode'),
     [
-        ('greedy', {}),
-        ('nearest_uav', {}),
-        ('random', {'radio.interference': 'all'}),
-        ('offload_all', {'queue.longest_wait_s': 2.0}),
-        ('random', {'queue.enabled': False, 'radio.interference': 'same_tier'}),
-        ('greedy', {'devices.count': 14, 'devices.requests_per_slot': 9.0}),
+        ('greedy', {}, 'extended'),
+        # pictures and prompts take their time before the first word
+        ('nearest_uav', {}, 'quoted'),
+        ('nearest_uav', {}, 'extended'),
+        ('random', {'radio.interference': 'all'}, 'extended'),
+        ('offload_all', {'queue.longest_wait_s': 2.0}, 'extended'),
+        ('random', {'queue.enabled': False, 'radio.interference': 'same_tier'}, 'extended'),
+        ('greedy', {'devices.count': 14, 'devices.requests_per_slot': 9.0}, 'extended'),
     ],
 )
-def test_hovering_uavs_cost_what_the_vectorised_scenario_says(controller, changes):
-    flown, vectorised = both(changes)
+def test_hovering_uavs_cost_what_the_vectorised_scenario_says(controller, changes, mode):
+    flown, vectorised = both(changes, mode)
     decider = create(controller, flown.world.scenario, SEED)
     view = MllmView(vectorised)
     here, there = flown.reset(np.array([SEED])), vectorised.reset(np.array([SEED]))
