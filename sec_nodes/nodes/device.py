@@ -85,8 +85,8 @@ class DeviceNode(SecNode):
             own_ids(chosen.ids, self.world.settings.devices.count), chosen.seed
         )
         self.row_of = {int(device): row for row, device in enumerate(self.fleet.ids)}
-        self.fronts = self.load_fronts()
         self.look = self.world.sights(chosen.images, chosen.seed)
+        self.fronts = self.load_fronts()
         self.pending: dict[int, Pending] = {}
         self.front_inference_s: dict[int, float] = {}
         self.tokens = 0
