@@ -1,9 +1,8 @@
 """Fewer bits for a converted multimodal LLM; needs onnx and ONNX Runtime, no torch.
 
-Levels live in one folder and share files. In the weight-only levels the decoder has the bits of
-the level's name; the vision encoder has 8 in all of them, as vision towers suffer more than they
-weigh, and the token embedding is a table of int8 rows. What stays in floating point there is
-stored in float16 and computed in float32.
+Levels live in one folder and share files. In the weight-only levels decoder and vision encoder
+have the bits of the level's name, and the token embedding is a table of int8 rows. What stays in
+floating point there is stored in float16 and computed in float32.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ LEVELS: dict[str, Level] = {
     ),
     **{
         name: Level(
-            vision='vision_encoder_q8.onnx',
+            vision=f'vision_encoder_{name}.onnx',
             embed='embed_tokens_int8.onnx',
             decoder=f'decoder_model_merged_{name}.onnx',
         )
