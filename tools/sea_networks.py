@@ -50,7 +50,7 @@ class Size:
 
 
 SIZES: dict[str, Size] = {
-    'sea-s': Size(vision_width=64, vision_layers=3, width=64, layers=3, heads=4, inner=176),
+    'sea-s': Size(vision_width=48, vision_layers=2, width=48, layers=2, heads=4, inner=128),
     'sea-l': Size(vision_width=128, vision_layers=4, width=128, layers=4, heads=4, inner=352),
 }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +15,9 @@ from sec_nodes.cli.cards import write_card
 from sec_nodes.conversion.golden import write_golden
 from sec_nodes.conversion.mllm import convert_mllm
 from sec_nodes.conversion.quantise_mllm import quantise_mllm
-from sec_nodes.inference.evaluation import HELDOUT_FIRST_SEED, SEA, evaluate, sea_items
-from sec_nodes.inference.language import LanguageModel
+from sec_nodes.inference.evaluation import HELDOUT_FIRST_SEED
 from sec_nodes.inference.language.spec import write_spec
-from sec_nodes.inference.manifest import Generation, load_manifest
+from sec_nodes.inference.manifest import load_manifest
 from sec_nodes.inference.sea.drawing import draw
 from sec_nodes.inference.sea.kinds import NAMES
 from sec_nodes.inference.sea.layout import draw_layout
@@ -66,28 +67,17 @@ def ship(name: str, trained: Path, models_dir: Path, per_kind: int, platform: st
         write_sea_golden(trained, folder)
     keep_levels(folder, shipment.levels)
     for level in shipment.levels:
-        model = LanguageModel.load(f'{folder}:{level}')
-        scores = evaluate(model, sea_items(per_kind))
-        speed = model.profile()
-        measured = Generation(
-            platform=platform,
-            tokens_per_s=round(speed.tokens_per_s, 1),
-            first_token_s=round(speed.prefix_s + speed.first_token_s, 6),
-            peak_byte=speed.peak_byte,
-        )
-        entry = mllm_entry(
-            models_dir,
-            folder,
-            level,
-            shipment.task,
-            scores=scores,
-            question_set=SEA,
-            measured=[measured],
-        )
-        save_entry(models_dir, entry)
-        low, high = scores.interval_95
-        print(f'{entry.id}: {scores.accuracy:.3f} ({low:.3f} to {high:.3f})', flush=True)
+        save_entry(models_dir, mllm_entry(models_dir, folder, level, shipment.task))
     write_card(models_dir, load_manifest(models_dir), name, made_by(name, trained))
+    for level in shipment.levels:
+        examine(f'{name}-{level}', models_dir, per_kind, platform)
+
+
+def examine(model: str, models_dir: Path, per_kind: int, platform: str) -> None:
+    """Measure a level in a process of its own, since its memory is measured too."""
+    order = [sys.executable, '-m', 'sec_nodes.cli.main', 'models', 'eval', model, '--save']
+    order += ['--models-dir', str(models_dir), '--per-kind', str(per_kind)]
+    subprocess.run([*order, '--platform', platform], check=True)
 
 
 def keep_levels(folder: Path, levels: tuple[str, ...]) -> None:

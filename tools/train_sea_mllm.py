@@ -1,8 +1,9 @@
-"""Train the small MLLMs `sea-s` and `sea-l` from nothing and save them in Hugging Face form.
+"""Train the small MLLMs `sea-s` and `sea-l` from nothing and make of them what is shipped.
 
-Three stages: the vision tower learns what each patch shows; with the tower frozen the decoder
-learns to answer questions, many of them behind one picture; then both learn together. Steps are
-counted, not timed, so that a run can be repeated.
+Four stages: the vision tower learns what each patch shows; with the tower frozen the decoder
+learns to answer questions, many of them behind one picture; then both learn together; in the end
+the hard kinds of questions are asked more often. Steps are counted, not timed, so that a run can
+be repeated.
 """
 
 from __future__ import annotations
@@ -55,22 +56,26 @@ class Recipe:
     joint_steps: int
     joint_batch: int
     joint_lr: float
+    hard_steps: int
+    hard_lr: float
     seed: int
 
 
 RECIPES = {
     'sea-s': Recipe(
         scenes=16000,
-        vision_steps=2000,
+        vision_steps=1500,
         vision_batch=64,
         vision_lr=3e-3,
-        text_steps=3000,
+        text_steps=2000,
         text_batch=12,
         text_tokens=120,
         text_lr=3e-3,
-        joint_steps=800,
+        joint_steps=500,
         joint_batch=12,
         joint_lr=8e-4,
+        hard_steps=0,
+        hard_lr=1e-3,
         seed=21,
     ),
     'sea-l': Recipe(
@@ -85,11 +90,15 @@ RECIPES = {
         joint_steps=600,
         joint_batch=12,
         joint_lr=4e-4,
+        hard_steps=2400,
+        hard_lr=7e-4,
         seed=22,
     ),
 }
 WEIGHTS = {'list': 2.0, 'describe': 2.0, 'relation': 2.0, 'nearest': 1.5, 'outermost': 1.5}
 """How often a kind is asked while training, 1 unless named: hard ones more often."""
+HARD_WEIGHTS = {'relation': 5.0, 'nearest': 3.0, 'list': 3.0, 'describe': 2.0, 'outermost': 1.5}
+"""How often in the last stage."""
 
 
 class Progress:
@@ -250,17 +259,53 @@ def train_joint(
 ) -> None:
     """Stage 3: everything learns together."""
     rng = np.random.default_rng(recipe.seed + 2)
-    parameters = list(model.parameters())
-    optimiser, schedule = optimiser_of(parameters, recipe.joint_lr, recipe.joint_steps)
-    progress = Progress('joint', recipe.joint_steps)
-    for number in range(recipe.joint_steps):
-        chosen = rng.integers(recipe.scenes, size=recipe.joint_batch)
-        ways = rng.integers(TURNS, size=recipe.joint_batch)
-        pictures, layouts = scenes.turned(chosen, ways)
-        packed = pack_questions(layouts, tokenizer, recipe.text_tokens, rng, WEIGHTS)
-        loss = answer_loss(model, features(model, pixels(pictures, processor)), packed)
-        step(loss, parameters, optimiser, schedule)
-        progress.update(number, loss.item())
+    together = _Together('joint', recipe.joint_steps, recipe.joint_lr, WEIGHTS)
+    together.train(model, processor, tokenizer, scenes, recipe, rng)
+
+
+def train_hard(
+    model: LlavaForConditionalGeneration,
+    processor: object,
+    tokenizer: PreTrainedTokenizerFast,
+    scenes: Scenes,
+    recipe: Recipe,
+) -> None:
+    """Stage 4: the same with more of the hard questions."""
+    rng = np.random.default_rng(recipe.seed + 3)
+    together = _Together('hard', recipe.hard_steps, recipe.hard_lr, HARD_WEIGHTS)
+    together.train(model, processor, tokenizer, scenes, recipe, rng)
+
+
+@dataclass(frozen=True)
+class _Together:
+    """A stage in which tower, projector and decoder learn."""
+
+    stage: str
+    steps: int
+    rate: float
+    weights: dict[str, float]
+
+    def train(
+        self,
+        model: LlavaForConditionalGeneration,
+        processor: object,
+        tokenizer: PreTrainedTokenizerFast,
+        scenes: Scenes,
+        recipe: Recipe,
+        rng: np.random.Generator,
+    ) -> None:
+        """Take the stage's steps."""
+        parameters = list(model.parameters())
+        optimiser, schedule = optimiser_of(parameters, self.rate, self.steps)
+        progress = Progress(self.stage, self.steps)
+        for number in range(self.steps):
+            chosen = rng.integers(recipe.scenes, size=recipe.joint_batch)
+            ways = rng.integers(TURNS, size=recipe.joint_batch)
+            pictures, layouts = scenes.turned(chosen, ways)
+            packed = pack_questions(layouts, tokenizer, recipe.text_tokens, rng, self.weights)
+            loss = answer_loss(model, features(model, pixels(pictures, processor)), packed)
+            step(loss, parameters, optimiser, schedule)
+            progress.update(number, loss.item())
 
 
 def corpus(scenes: int) -> list[str]:
@@ -290,6 +335,8 @@ def train(name: str, folder: Path) -> None:
     train_vision(model, processor, scenes, recipe)
     train_text(model, processor, tokenizer, scenes, recipe)
     train_joint(model, processor, tokenizer, scenes, recipe)
+    if recipe.hard_steps:
+        train_hard(model, processor, tokenizer, scenes, recipe)
     spent = time.process_time() - began
     model.eval().save_pretrained(folder)
     processor.save_pretrained(folder)

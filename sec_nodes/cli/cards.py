@@ -10,6 +10,7 @@ from sec_nodes.inference.evaluation import SEA
 from sec_nodes.inference.manifest import Manifest, MllmAccuracy, MllmEntry
 from sec_nodes.inference.sea.kinds import KINDS
 
+_MADE_BY = '## Made by\n\n'
 _LIMITS = """\
 The pictures are rendered by code (sec_nodes/inference/sea). The accuracies hold for these pictures
 and these forms of questions; they say nothing about photographs: do not use this model in a real
@@ -24,14 +25,20 @@ def write_card(models_dir: Path, manifest: Manifest, base: str, made_by: str = '
         models_dir: where the manifest is.
         manifest: its content.
         base: what the levels have in common.
-        made_by: text on how the model came about.
+        made_by: how the model came about; empty to leave what an older card says.
     """
     entries = [
         entry for entry in manifest.models if isinstance(entry, MllmEntry) and entry.base == base
     ]
     path = models_dir / Path(entries[0].files[0].path).parent / 'card.md'
-    path.write_text(card_text(entries, made_by), encoding='utf-8')
+    told = made_by or (told_by(path.read_text(encoding='utf-8')) if path.is_file() else '')
+    path.write_text(card_text(entries, told), encoding='utf-8')
     return path
+
+
+def told_by(card: str) -> str:
+    """What a card says on how its model came about."""
+    return card.partition(_MADE_BY)[2].partition('\n## ')[0]
 
 
 def card_text(entries: Sequence[MllmEntry], made_by: str) -> str:
@@ -59,7 +66,7 @@ def card_text(entries: Sequence[MllmEntry], made_by: str) -> str:
     if measured:
         parts.append('## Accuracy by kind of question\n\n' + _kinds(measured))
     if made_by:
-        parts.append(f'## Made by\n\n{made_by}')
+        parts.append(f'{_MADE_BY}{made_by}')
     if any(entry.accuracy and entry.accuracy.set == SEA for entry in entries):
         parts.append(f'## Limits\n\n{_LIMITS}')
     return '\n'.join(parts)

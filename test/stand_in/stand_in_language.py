@@ -24,7 +24,7 @@ LOADER = 'stand_in_language:load'
 NEEDED_BYTE = 40 * 10**6
 ACCURACIES = {
     'sea-s-q2': 0.4, 'sea-s-q4': 0.55, 'sea-s-q8': 0.6,
-    'sea-l-q4': 0.8, 'sea-l-q8': 0.88, 'sea-l-f16': 0.92,
+    'sea-l-q4': 0.8, 'sea-l-q8': 0.88, 'sea-l-fp16': 0.92,
 }  # fmt: skip
 PID_FILE = 'STAND_IN_PID'
 """Variable that names a folder: processes leave their numbers there while they answer."""

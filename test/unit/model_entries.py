@@ -9,7 +9,7 @@ SEA_LEVELS = {
     'sea-s-q8': 0.71,
     'sea-l-q4': 0.82,
     'sea-l-q8': 0.88,
-    'sea-l-f16': 0.9,
+    'sea-l-fp16': 0.9,
 }
 
 

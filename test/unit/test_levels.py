@@ -22,7 +22,7 @@ from sec_nodes.scenarios.mllm import Mllm, MllmDecision
 from sec_nodes.scenarios.mllm.settings import MllmSettings
 from sec_nodes.scenarios.registry import read_settings
 
-UAVS, SATELLITES = ['sea-s-q2', 'sea-s-q4', 'sea-s-q8'], ['sea-l-q4', 'sea-l-q8', 'sea-l-f16']
+UAVS, SATELLITES = ['sea-s-q2', 'sea-s-q4', 'sea-s-q8'], ['sea-l-q4', 'sea-l-q8', 'sea-l-fp16']
 
 
 @pytest.fixture
