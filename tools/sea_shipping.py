@@ -120,5 +120,5 @@ def made_by(name: str, trained: Path) -> str:
         f'training on one core): {recipe}.\nPictures, questions and weights come from this '
         "repository's code alone; there is no outside data set. Accuracies were measured through\n"
         'ONNX Runtime on the shipped files, on scenes that training has not seen; '
-        '`sec models eval` repeats them.\n'
+        '`sec models eval` repeats them.\n' + told.get('note', '')
     )

@@ -74,7 +74,7 @@ RECIPES = {
         joint_steps=500,
         joint_batch=12,
         joint_lr=8e-4,
-        hard_steps=0,
+        hard_steps=800,
         hard_lr=1e-3,
         seed=21,
     ),
@@ -90,14 +90,14 @@ RECIPES = {
         joint_steps=600,
         joint_batch=12,
         joint_lr=4e-4,
-        hard_steps=2400,
+        hard_steps=3600,
         hard_lr=7e-4,
         seed=22,
     ),
 }
 WEIGHTS = {'list': 2.0, 'describe': 2.0, 'relation': 2.0, 'nearest': 1.5, 'outermost': 1.5}
 """How often a kind is asked while training, 1 unless named: hard ones more often."""
-HARD_WEIGHTS = {'relation': 5.0, 'nearest': 3.0, 'list': 3.0, 'describe': 2.0, 'outermost': 1.5}
+HARD_WEIGHTS = {'relation': 4.0, 'list': 3.0, 'count': 2.0, 'nearest': 2.0, 'describe': 2.0}
 """How often in the last stage."""
 
 
@@ -335,8 +335,7 @@ def train(name: str, folder: Path) -> None:
     train_vision(model, processor, scenes, recipe)
     train_text(model, processor, tokenizer, scenes, recipe)
     train_joint(model, processor, tokenizer, scenes, recipe)
-    if recipe.hard_steps:
-        train_hard(model, processor, tokenizer, scenes, recipe)
+    train_hard(model, processor, tokenizer, scenes, recipe)
     spent = time.process_time() - began
     model.eval().save_pretrained(folder)
     processor.save_pretrained(folder)

@@ -106,7 +106,8 @@ def find_model(
 
         return _in_folder(download(name, quantisation), quantisation)
     folder = Path(models_dir or default_models_dir())
-    return _in_manifest(folder, load_manifest(folder).mllm(name))
+    wanted = name if quantisation is None else f'{name}-{quantisation}'
+    return _in_manifest(folder, load_manifest(folder).mllm(wanted))
 
 
 def _in_manifest(folder: Path, entry: MllmEntry) -> ModelFiles:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import resource
 import statistics
 import time
 from collections import OrderedDict
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from sec_nodes.inference.codec import PayloadError
@@ -35,6 +33,7 @@ from sec_nodes.inference.language.graphs import (
     VisionEncoder,
     stack_caches,
 )
+from sec_nodes.inference.language.memory import begin_peak, peak_byte
 from sec_nodes.inference.language.preprocessing import check_picture, pixel_values
 from sec_nodes.inference.language.rows import Row
 from sec_nodes.inference.language.text import Text, TextStream
@@ -64,7 +63,7 @@ class LanguageModel:
         self, files: ModelFiles, *, policy: DevicePolicy, max_batch: int, context_tokens: int
     ) -> None:
         """Open the sessions; `LanguageModel.load` is the usual way here."""
-        self._grown_from_byte = psutil.Process().memory_info().rss
+        self._grown_from_byte = begin_peak()
         spec = files.spec
         self._spec = spec
         self.id = files.id
@@ -194,13 +193,12 @@ class LanguageModel:
             times = [event.time_s for event in self._events(state, None, stop=False)]
             first_s.append(times[0])
             rate.append(batch * (new_tokens - 1) / max(times[-1] - times[0], 1e-9))
-        peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return GenerationProfile(
             batch,
             statistics.median(prefix_s[1:]),
             statistics.median(first_s[1:]),
             statistics.median(rate[1:]),
-            max(peak - self._grown_from_byte, 0),
+            max(peak_byte() - self._grown_from_byte, 0),
         )
 
     def _find_prefix(self) -> list[int]:

@@ -23,7 +23,7 @@ KINDS: tuple[Kind, ...] = (
     Kind('oil', 'whether there is an oil slick', 'short'),
     Kind('oil_place', 'where the oil slick is', 'short'),
     Kind('coast', 'on which side the coast is', 'short'),
-    Kind('relation', 'whether one ship lies left of, right of, above or below another', 'short'),
+    Kind('relation', 'on which side of one ship another lies', 'short'),
     Kind('outermost', 'the colour of the ship farthest to one side', 'short'),
     Kind('nearest', 'the colour of the ship nearest to the oil slick', 'short'),
     Kind('list', 'the colours of all ships from left to right', 'long'),

@@ -158,15 +158,14 @@ def _relation(layout: Layout, rng: np.random.Generator) -> Asked | None:
     if len(single) < 2:
         return None
     first, second = (single[i] for i in rng.permutation(len(single))[:2])
-    words = ('left of', 'right of') if rng.random() < 0.5 else ('above', 'below')
-    axis = 0 if words[0] == 'left of' else 1
+    axis = int(rng.integers(2))
     gap = second.at[axis] - first.at[axis]
     if abs(gap) < _CLEAR:
         return None
-    word = int(rng.integers(2))
-    truth = (gap > 0) == (word == 0)
-    text = f'Is the {first.colour} ship {words[word]} the {second.colour} ship?'
-    return text, 'yes' if truth else 'no'
+    where = ('to the left or to the right of', 'above or below')[axis]
+    before, behind = (('left', 'right'), ('above', 'below'))[axis]
+    text = f'Is the {first.colour} ship {where} the {second.colour} ship?'
+    return text, before if gap > 0 else behind
 
 
 def _outermost(layout: Layout, rng: np.random.Generator) -> Asked | None:

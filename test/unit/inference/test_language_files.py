@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -104,7 +106,7 @@ def test_needed_memory_by_hand():
     )  # fmt: skip
     cache = 2 * 6 * (16 + 16 + 4)
     activations = 16 * 2 * 16 + 16 * 8 * 6 + 10
-    rest = 4 * 2 * (cache + activations)
+    rest = 24 * 2**20 + 4 * 2 * (cache + activations)
     assert needed_byte(spec, 1000, 'q4', 2, 16) == 2000 + rest, 'as read and as packed'
     assert needed_byte(spec, 1000, 'fp16', 2, 16) == 4000 + rest, 'computed in float32'
 
@@ -177,3 +179,23 @@ def test_vision_output_of_a_wrong_size_is_refused(models_dir):
     model = LanguageModel.load(folder)
     with pytest.raises(ModelError, match=r'promises \(5, 6\) each'):
         model.encode([np.zeros((8, 8, 3), np.uint8)])
+
+
+def test_a_level_of_the_manifest_may_follow_a_colon(tmp_path):
+    with pytest.raises(ModelError, match="model 'sea-l-q4-q2' is not in the manifest"):
+        LanguageModel.load('sea-l-q4:q2')
+    assert LanguageModel.load('sea-l:q4').id == 'sea-l-q4'
+
+
+def test_the_peak_is_that_of_the_process_itself():
+    """A parent's peak outlives fork and exec; a child must not report it."""
+    held = bytearray(300 * 2**20)
+    held[::4096] = b'x' * len(held[::4096])
+    code = (
+        'from sec_nodes.inference.language.memory import begin_peak, peak_byte\n'
+        'began = begin_peak()\n'
+        'print(peak_byte() - began)\n'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, check=True)
+    grown = int(done.stdout)
+    assert grown < 50 * 2**20, f'{len(held)} byte of the parent were counted'

@@ -110,10 +110,8 @@ def test_counts_of_a_colour_include_colours_that_are_not_there() -> None:
 def test_relations_are_asked_only_where_they_are_clear() -> None:
     found = answers('relation', SCENE)
     assert found == {
-        'Is the red ship left of the blue ship?': 'yes',
-        'Is the red ship right of the blue ship?': 'no',
-        'Is the blue ship left of the red ship?': 'no',
-        'Is the blue ship right of the red ship?': 'yes',
+        'Is the red ship to the left or to the right of the blue ship?': 'left',
+        'Is the blue ship to the left or to the right of the red ship?': 'right',
     }, 'red and blue lie in one row, and there are two white ships'
 
 
