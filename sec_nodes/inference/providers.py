@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ PROVIDERS: tuple[str, ...] = tuple(_FULL_NAME)
 """What a policy may name, fastest first."""
 
 _HASH_CHUNK_BYTE = 2**20
+_BUILD_COMMAND = 'sec models profile MODEL --providers tensorrt --build-engines'
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,22 @@ class DevicePolicy:
             raise ValueError(f'threads is {self.threads}; give at least 1')
         if self.build_engines and self.cache_dir is None:
             raise ValueError('build_engines is set without cache_dir; name a folder for engines')
+
+
+def policy_from(names: str, threads: int = 1, build_engines: bool = False) -> DevicePolicy:
+    """The policy that settings mean, with TensorRT's engines in the user's cache folder.
+
+    Args:
+        names: providers in order of wish with commas between them, such as `tensorrt,cuda`;
+            empty for the best that works here.
+        threads: of each session.
+        build_engines: whether TensorRT may build engines, which takes minutes a model.
+
+    Raises:
+        ValueError: no such provider, or threads < 1.
+    """
+    prefer = tuple(name.strip() for name in names.split(',') if name.strip())
+    return DevicePolicy(prefer, threads, _user_cache() / 'tensorrt', build_engines)
 
 
 def open_session(
@@ -138,6 +157,13 @@ def make_session(
     return session
 
 
+def _user_cache() -> Path:
+    """This program's folder for what can be made again (XDG Base Directory Specification 0.8)."""
+    base = Path(os.environ.get('XDG_CACHE_HOME', ''))
+    # the specification: unset, empty and relative paths all mean ~/.cache
+    return (base if base.is_absolute() else Path.home() / '.cache') / 'sec_offload'
+
+
 def _why_not(
     name: str, model: bytes | Path, policy: DevicePolicy, contrib_ops: bool
 ) -> str | None:
@@ -151,8 +177,19 @@ def _why_not(
     if policy.cache_dir is None:
         return 'needs cache_dir, a folder for its engines'
     if not policy.build_engines and not any(_engine_dir(model, policy.cache_dir).glob('*.engine')):
-        return f'no engine of this model in {policy.cache_dir}, and build_engines is off'
+        reason = (
+            f'no engine of this model in {policy.cache_dir}, and build_engines is off; build one '
+            f'with: {_BUILD_COMMAND}'
+        )
+        _warn_once(f'tensorrt is passed over: {reason}')
+        return reason
     return None
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """A warning that the parts of a model would repeat."""
+    _log.warning('%s', text)
 
 
 def _settings(

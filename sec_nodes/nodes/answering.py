@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -282,14 +281,3 @@ class LanguageAnswering(Answering):
     def _close(self, name: tuple[str, Hashable]) -> Work | None:
         self._told.pop(name, None)
         return self._open.pop(name, None)
-
-
-def device_policy(providers: str, threads: int) -> DevicePolicy:
-    """Where models run, from a list such as `tensorrt,cuda,cpu`; empty = the best that works.
-
-    Raises:
-        ValueError: no such provider.
-    """
-    prefer = tuple(name.strip() for name in providers.split(',') if name.strip())
-    cache_dir = Path.home() / '.cache' / 'sec_offload'
-    return DevicePolicy(prefer=prefer, threads=threads, cache_dir=cache_dir)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sec_nodes.inference.codec import PayloadError, decode
+from sec_nodes.inference.providers import policy_from
 from sec_nodes.loop.serving import ComputeQueue, OrderedIntake
 from sec_nodes.nodes.answering import (
     Answering,
@@ -21,7 +22,6 @@ from sec_nodes.nodes.answering import (
     Teller,
     Work,
     WorkerLimits,
-    device_policy,
 )
 from sec_nodes.nodes.base import CommonParameters, SecNode
 from sec_nodes.nodes.clock import to_stamp
@@ -131,7 +131,7 @@ class ServingNode(SecNode, Teller):
         """
         chosen = self.chosen
         try:
-            policy = device_policy(chosen.providers, chosen.threads)
+            policy = policy_from(chosen.providers, chosen.threads)
         except ValueError as error:
             raise ParameterError(f'parameter providers = {chosen.providers!r}: {error}') from None
         if self.world.scenario.devices_compute:

@@ -13,7 +13,7 @@ from toy_graphs import Builder
 
 from sec_nodes.inference import providers
 from sec_nodes.inference.manifest import ModelError
-from sec_nodes.inference.providers import DevicePolicy, open_session, provider_of
+from sec_nodes.inference.providers import DevicePolicy, open_session, policy_from, provider_of
 
 TRT, CUDA, CPU = (f'{name}ExecutionProvider' for name in ('Tensorrt', 'CUDA', 'CPU'))
 
@@ -112,6 +112,35 @@ def test_refused_graphs_are_named():
 def test_policies_that_fit_no_machine(fields, message):
     with pytest.raises(ValueError, match=message):
         DevicePolicy(**fields)
+
+
+def test_a_policy_from_settings_keeps_engines_in_the_users_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    engines = tmp_path / 'sec_offload' / 'tensorrt'
+    assert policy_from(' tensorrt, cuda,') == DevicePolicy(('tensorrt', 'cuda'), 1, engines)
+    assert policy_from('', 3, build_engines=True) == DevicePolicy((), 3, engines, True)
+    with pytest.raises(ValueError, match="provider 'gpu'"):
+        policy_from('cuda,gpu')
+
+
+@pytest.mark.parametrize('cache', [None, '', 'relative/cache'])
+def test_without_a_cache_folder_of_the_user_engines_are_at_home(monkeypatch, tmp_path, cache):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.delenv('XDG_CACHE_HOME', raising=False)
+    if cache is not None:
+        monkeypatch.setenv('XDG_CACHE_HOME', cache)
+    assert policy_from('').cache_dir == tmp_path / '.cache' / 'sec_offload' / 'tensorrt'
+
+
+def test_a_missing_engine_is_logged_with_the_command_that_builds_it(
+    jetson, content, monkeypatch, caplog, tmp_path
+):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    for _ in range(2):
+        assert provider_of(open_session(content, policy_from(''))) == 'cuda'
+    command = 'sec models profile MODEL --providers tensorrt --build-engines'
+    assert caplog.text.count(command) == 1
+    assert provider_of(open_session(content, policy_from('', build_engines=True))) == 'tensorrt'
 
 
 def test_cuda_is_taken_without_engines_and_keeps_the_cpu_below_it(jetson, content, tmp_path):
