@@ -29,7 +29,22 @@ DTYPES: tuple[str, ...] = ('float32', 'float16', 'uint8', 'int8', 'int32', 'int6
 MAX_BYTES = 64 * 2**20
 """Largest decoded tensor accepted by default [byte]."""
 
+MAX_AXES = 32
+"""Most axes of a tensor: every NumPy takes as many."""
+
 _WIRE = {'f16': 'float16', 'u8': 'uint8'}
+_SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
+_LARGEST_SCALE = float(np.finfo(np.float32).max)
+_FIELD_TYPES = {
+    'codec': str,
+    'dtype': str,
+    'shape': tuple,
+    'scale': float,
+    'zero_point': int,
+    'data': bytes,
+    'crc32': int,
+    'compression': str,
+}
 
 
 class PayloadError(ValueError):
@@ -188,16 +203,64 @@ def decode(
     beyond the tensor's size afterwards. A raw tensor comes back as a read-only view of the
     packet's bytes.
     """
+    _check_fields(packet)
+    _check_size(packet, expected_shape, expected_dtype, max_bytes)
+    fields = (packet.codec, packet.dtype, packet.shape, packet.scale, packet.zero_point)
+    found = _crc(*fields, packet.compression, packet.data)
+    if found != packet.crc32:
+        raise PayloadError(f'crc32 is {found:#010x}, the header says {packet.crc32:#010x}')
+    wire = np.dtype(_WIRE.get(packet.codec, packet.dtype)).newbyteorder('<')
+    expected = encoded_size_bit(packet.shape, packet.dtype, packet.codec) // 8
+    plain = _decompress(packet.data, packet.compression, expected)
+    values = np.frombuffer(plain, wire).reshape(packet.shape)
+    if packet.codec == 'raw':
+        return values
+    tensor = values.astype(np.float32)
+    if packet.codec == 'u8':
+        with np.errstate(over='ignore'):  # an overflow is what the next lines look for
+            tensor = (tensor - np.float32(packet.zero_point)) * np.float32(packet.scale)
+    if not np.isfinite(tensor).all():
+        raise PayloadError(f'codec {packet.codec!r} decodes to NaN or infinity')
+    return tensor
+
+
+def _check_fields(packet: TensorPacket) -> None:
+    """PayloadError unless each field of a packet is, by itself, one that `encode` writes."""
+    for name, kind in _FIELD_TYPES.items():
+        value = getattr(packet, name)
+        if not isinstance(value, kind):
+            raise PayloadError(f'{name} is {type(value).__name__}, expected {kind.__name__}')
     _check_compression(packet.compression)
     if used_codec(packet.dtype, packet.codec) != packet.codec:
         raise PayloadError(f'codec {packet.codec!r} cannot hold dtype {packet.dtype!r}')
+    if len(packet.shape) > MAX_AXES:
+        raise PayloadError(f'shape has {len(packet.shape)} axes, at most {MAX_AXES} are accepted')
+    if not all(isinstance(size, int) for size in packet.shape):
+        raise PayloadError(f'shape {packet.shape} is not of whole numbers')
     if any(size < 0 for size in packet.shape):
         raise PayloadError(f'shape {packet.shape} has a negative size')
-    if expected_shape is not None and tuple(packet.shape) != tuple(expected_shape):
-        raise PayloadError(f'shape is {tuple(packet.shape)}, expected {tuple(expected_shape)}')
+    if not _SMALLEST_SCALE <= packet.scale <= _LARGEST_SCALE:
+        raise PayloadError(
+            f'scale is {packet.scale}, expected a positive number '
+            f'from {_SMALLEST_SCALE:.3g} to {_LARGEST_SCALE:.3g}'
+        )
+    if not 0 <= packet.zero_point <= 255:
+        raise PayloadError(f'zero_point is {packet.zero_point}, expected 0 to 255')
+
+
+def _check_size(
+    packet: TensorPacket,
+    expected_shape: tuple[int, ...] | None,
+    expected_dtype: str | None,
+    max_bytes: int,
+) -> None:
+    """PayloadError unless shape, dtype and length fit each other, the caller and the memory."""
+    if expected_shape is not None and packet.shape != tuple(expected_shape):
+        raise PayloadError(f'shape is {packet.shape}, expected {tuple(expected_shape)}')
     if expected_dtype is not None and packet.dtype != expected_dtype:
         raise PayloadError(f'dtype is {packet.dtype!r}, expected {expected_dtype!r}')
-    decoded = math.prod(packet.shape) * np.dtype(packet.dtype).itemsize
+    # an axis of 0 must not hide others beyond what NumPy can count
+    decoded = math.prod(max(size, 1) for size in packet.shape) * np.dtype(packet.dtype).itemsize
     if decoded > max_bytes:
         raise PayloadError(f'tensor would take {decoded} bytes, at most {max_bytes} are accepted')
     expected = encoded_size_bit(packet.shape, packet.dtype, packet.codec) // 8
@@ -208,20 +271,3 @@ def decode(
             f'payload is {len(packet.data)} bytes long, expected fewer than the {expected} that '
             'were compressed'
         )
-    if not math.isfinite(packet.scale) or packet.scale <= 0.0:
-        raise PayloadError(f'scale is {packet.scale}, expected a positive number')
-    if not 0 <= packet.zero_point <= 255:
-        raise PayloadError(f'zero_point is {packet.zero_point}, expected 0 to 255')
-    fields = (packet.codec, packet.dtype, packet.shape, packet.scale, packet.zero_point)
-    found = _crc(*fields, packet.compression, packet.data)
-    if found != packet.crc32:
-        raise PayloadError(f'crc32 is {found:#010x}, the header says {packet.crc32:#010x}')
-    wire = np.dtype(_WIRE.get(packet.codec, packet.dtype)).newbyteorder('<')
-    plain = _decompress(packet.data, packet.compression, expected)
-    values = np.frombuffer(plain, wire).reshape(packet.shape)
-    if packet.codec == 'u8':
-        levels = values.astype(np.float32) - np.float32(packet.zero_point)
-        return levels * np.float32(packet.scale)
-    if packet.codec == 'f16':
-        return values.astype(np.float32)
-    return values

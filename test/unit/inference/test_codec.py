@@ -96,12 +96,23 @@ def test_wrong_length_is_rejected(tensor, codec, junk):
         ({'zero_point': 256}, 'zero_point'),
         ({'zero_point': 3}, 'crc32'),
         ({'crc32': 0}, 'crc32'),
+        ({'crc32': None}, 'crc32 is NoneType, expected int'),
+        ({'scale': 1e300}, r'scale is 1e\+300, expected a positive number'),
+        ({'scale': 1e-60}, 'scale is 1e-60, expected a positive number'),
+        ({'scale': None}, 'scale is NoneType, expected float'),
+        ({'zero_point': 0.5}, 'zero_point is float, expected int'),
+        ({'shape': ('a',)}, 'not of whole numbers'),
+        ({'shape': None}, 'shape is NoneType, expected tuple'),
+        ({'shape': (1,) * 100}, 'shape has 100 axes, at most 32'),
+        ({'shape': (2**32 - 1,) * 500}, 'shape has 500 axes, at most 32'),
+        ({'data': 'text'}, 'data is str, expected bytes'),
+        ({'codec': ['u8']}, 'codec is list, expected str'),
     ],
 )
 def test_altered_header_is_rejected(change, message):
     packet = encode(np.arange(6, dtype=np.float32).reshape(2, 3), 'u8')
     with pytest.raises(PayloadError, match=message):
-        decode(replace(packet, **change), (2, 3) if 'shape' in change else None)
+        decode(replace(packet, **change), (2, 3) if change.get('shape') == (3, 2) else None)
 
 
 def test_expectations_and_limits():
@@ -181,6 +192,27 @@ def forged(packet, data):
     """A packet whose checksum is right for other data: a sender who means harm."""
     fields = (packet.codec, packet.dtype, packet.shape, packet.scale, packet.zero_point)
     return replace(packet, data=data, crc32=_crc(*fields, packet.compression, data))
+
+
+def test_checked_packets_cannot_decode_to_infinity_or_nan():
+    packet = encode(np.array([0.0, 1.0, 255.0], np.float32), 'u8')
+    np.testing.assert_array_equal(decode(forged(packet, packet.data)), [0, 1, 255])
+    loud = replace(packet, scale=3e38)
+    with pytest.raises(PayloadError, match="codec 'u8' decodes to NaN or infinity"):
+        decode(forged(loud, loud.data))
+    # the same scale is fine where every level stays small
+    np.testing.assert_array_equal(decode(forged(loud, bytes([0, 1, 0])))[1], np.float32(3e38))
+    half = encode(np.zeros(3, np.float32), 'f16')
+    for value in (np.nan, np.inf, -np.inf):
+        data = np.array([0.0, 1.0, value], '<f2').tobytes()
+        with pytest.raises(PayloadError, match="codec 'f16' decodes to NaN or infinity"):
+            decode(forged(half, data))
+
+
+def test_an_empty_axis_hides_no_others():
+    packet = replace(encode(np.zeros(0, np.float32)), shape=(0, 2**31, 2**32))
+    with pytest.raises(PayloadError, match='at most'):
+        decode(forged(packet, b''))
 
 
 @pytest.mark.parametrize('compression', COMPRESSING)
