@@ -248,6 +248,8 @@ def _parse(content: bytes, name: str) -> onnx.ModelProto:
 
 def _load_file(path: Path) -> onnx.ModelProto:
     """A user's own model; weights in side files are read too, but no checksum is known."""
+    if path.is_dir():
+        raise ModelError(f'model file {path} cannot be read (it is a folder; name a file in it)')
     try:
         onnx.checker.check_model(str(path))
         return onnx.load(path)

@@ -271,6 +271,13 @@ def test_unknown_id_suggests_the_nearest():
         SplitModel.load('zzzz')
 
 
+def test_a_folder_is_no_model_file(tmp_path):
+    folder = tmp_path / 'x.onnx'
+    folder.mkdir()
+    with pytest.raises(ModelError, match=r'x\.onnx cannot be read \(it is a folder'):
+        SplitModel.load(folder)
+
+
 def test_damaged_and_missing_files_are_refused(models_dir):
     path = models_dir / 'scene-s' / 'model.onnx'
     content = path.read_bytes()
