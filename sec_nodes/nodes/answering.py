@@ -5,8 +5,10 @@ A node hands in work and goes on; what comes of it is told on another thread, on
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -114,17 +116,22 @@ class SplitAnswering(Answering):
     Args:
         models: ids of the models.
         policy: where they run.
+        max_queue: most work that waits at a lane, what runs not counted.
         teller: who is told.
 
     Raises:
         ModelError: a model cannot be loaded.
     """
 
-    def __init__(self, models: set[str], policy: DevicePolicy, teller: Teller) -> None:
+    def __init__(
+        self, models: set[str], policy: DevicePolicy, max_queue: int, teller: Teller
+    ) -> None:
         from sec_nodes.inference.engine import SplitModel
 
         self._models = {name: SplitModel.load(name, policy=policy) for name in sorted(models)}
-        self._teller = teller
+        self._teller, self._max_queue = teller, max_queue
+        self._lock = threading.Lock()
+        self._waiting: Counter[str] = Counter()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix='inference')
 
     def expected(self, model_id: str, cut: int) -> tuple[tuple[int, ...] | None, str]:
@@ -134,6 +141,14 @@ class SplitAnswering(Answering):
 
     def submit(self, work: Work) -> None:
         """Take work on."""
+        with self._lock:
+            count = self._waiting[work.lane]
+            if count >= self._max_queue:
+                raise PayloadError(
+                    f'queue_full: {count} tasks wait at {work.lane!r}, '
+                    f'max_queue is {self._max_queue}'
+                )
+            self._waiting[work.lane] += 1
         self._thread.submit(self._run, work)
 
     def forget(self, lane: str) -> None:
@@ -148,12 +163,15 @@ class SplitAnswering(Answering):
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _run(self, work: Work) -> None:
+        with self._lock:
+            self._waiting[work.lane] -= 1
         model = self._models[work.model_id]
         began = time.perf_counter()
         try:
             answer, confidence = model.answer(model.run_back(work.cut, work.tensor))
-        except (PayloadError, ValueError) as error:
-            self._teller.tell_failure(work, f'inference_error: {error}')
+        except Exception as error:  # ONNX Runtime's errors have no common base
+            reason = str(error) or type(error).__name__
+            self._teller.tell_failure(work, f'inference_error: {reason}')
             return
         self._teller.tell_answer(work, Inferred(answer, confidence, time.perf_counter() - began))
 
@@ -182,6 +200,8 @@ class LanguageAnswering(Answering):
         self, lanes: Mapping[str, str], policy: DevicePolicy, limits: WorkerLimits, teller: Teller
     ) -> None:
         self._lanes, self._teller = dict(lanes), teller
+        # the node's threads and the worker's own share what is open
+        self._lock = threading.Lock()
         self._open: dict[tuple[str, Hashable], Work] = {}
         self._told: dict[tuple[str, Hashable], int] = {}
         self._worker = InferenceWorker(
@@ -215,7 +235,10 @@ class LanguageAnswering(Answering):
                 f'the question has {len(work.prompt)} characters; 1 to {LONGEST_PROMPT} are taken'
             )
         name = (work.lane, work.key)
-        self._open[name], self._told[name] = work, 0
+        with self._lock:
+            if name in self._open:
+                raise PayloadError(f'{work.key!r} is still open at {work.lane!r}')
+            self._open[name], self._told[name] = work, 0
         job = Job(
             job_id=work.key,
             prompt=work.prompt,
@@ -230,7 +253,9 @@ class LanguageAnswering(Answering):
 
     def forget(self, lane: str) -> None:
         """Cancel what is open at a lane."""
-        for name in [name for name in self._open if name[0] == lane]:
+        with self._lock:
+            names = [name for name in self._open if name[0] == lane]
+        for name in names:  # not under the lock: the worker has one of its own
             self._worker.cancel(*name)
 
     def providers(self) -> dict[str, str]:
@@ -252,11 +277,13 @@ class LanguageAnswering(Answering):
         self._worker.close()
 
     def _on_token(self, lane: str, key: Hashable, event: TokenEvent) -> None:
-        work = self._open.get((lane, key))
-        if work is not None:
+        with self._lock:
+            work = self._open.get((lane, key))
+            if work is None:
+                return
             index = self._told[lane, key]
             self._told[lane, key] = index + 1
-            self._teller.tell_token(work, index, event.text, event.last)
+        self._teller.tell_token(work, index, event.text, event.last)
 
     def _on_done(self, lane: str, key: Hashable, done: Done) -> None:
         work = self._close((lane, key))
@@ -279,5 +306,6 @@ class LanguageAnswering(Answering):
             self._teller.tell_failure(work, reason)
 
     def _close(self, name: tuple[str, Hashable]) -> Work | None:
-        self._told.pop(name, None)
-        return self._open.pop(name, None)
+        with self._lock:
+            self._told.pop(name, None)
+            return self._open.pop(name, None)

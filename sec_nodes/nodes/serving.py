@@ -57,7 +57,7 @@ class ServerParameters(CommonParameters):
         8, 'questions to one server that a language model answers together', low=1, high=256
     )
     max_queue: int = parameter(
-        32, 'questions that may wait for a language model at one server', low=1, high=10000
+        32, 'questions that may wait for a model at one server', low=1, high=10000
     )
     loader: str = parameter(
         'sec_nodes.inference.worker_process:load_language_model',
@@ -135,7 +135,8 @@ class ServingNode(SecNode, Teller):
         except ValueError as error:
             raise ParameterError(f'parameter providers = {chosen.providers!r}: {error}') from None
         if self.world.scenario.devices_compute:
-            return SplitAnswering({lane.model_id for lane in self.lanes.values()}, policy, self)
+            names = {lane.model_id for lane in self.lanes.values()}
+            return SplitAnswering(names, policy, chosen.max_queue, self)
         limit_byte = chosen.memory_limit_mb * 10**6 or None
         limits = WorkerLimits(chosen.max_batch, chosen.max_queue, limit_byte, chosen.loader)
         models = {lane.name: manifest_id(lane.model_id) for lane in self.lanes.values()}
