@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sec_nodes.inference.codec import PayloadError, encode
+from sec_nodes.inference.codec import encode
 from sec_nodes.inference.pictures import Picture, PictureError
 from sec_nodes.loop.ledger import Energy, Task, Timing
 from sec_nodes.nodes import names
@@ -225,8 +225,9 @@ class DeviceNode(SecNode):
         except PictureError as error:
             self.tell(order, msg.TaskReport.ERROR, f'no_picture: {error}')
             return
-        except (PayloadError, ValueError) as error:
-            self.tell(order, msg.TaskReport.ERROR, f'inference_error: {error}')
+        except Exception as error:  # ONNX Runtime's errors have no common base
+            reason = str(error) or type(error).__name__
+            self.tell(order, msg.TaskReport.ERROR, f'inference_error: {reason}')
             return
         payload = msg.Payload(
             task_id=order.task_id,
