@@ -256,7 +256,8 @@ def load_models(setup: Setup) -> dict[str, Model]:
             if left_byte is not None and model.needed_byte > left_byte:
                 raise ModelError(
                     f'model {model_id!r} needs {_mib(model.needed_byte)}, '
-                    f'the limit is {_mib(left_byte)}'
+                    f'the limit is {_mib(left_byte)}; take a smaller model, fewer lanes or a '
+                    f'lower max_batch'
                 )
         except ModelError as error:
             if not models or limit_byte is None:
