@@ -23,6 +23,8 @@ HELDOUT_FIRST_SEED = 2**31
 """First scene of the held-out set; training uses scenes from 0."""
 PER_KIND = 200
 """Questions of each kind in the built-in set."""
+TOO_LONG = 'longer than the context of the model'
+"""Why a question was not asked that is in the set."""
 SEA = 'sea'
 """Name of the built-in set, and of the scale that its accuracies are on."""
 
@@ -152,12 +154,12 @@ def evaluate(
     def flush() -> None:
         if not waiting:
             return
-        asked = [
-            Question(item.prompt, item.image, max_tokens=item.most_tokens) for item in waiting
-        ]
-        for item, answer in zip(waiting, model.generate(asked), strict=True):
-            right[item.kind] += item.right(answer.text)
-            timed.append(answer)
+        for item, answer in zip(waiting, _answers(model, waiting), strict=True):
+            if answer is None:
+                left_out[TOO_LONG] += 1
+            else:
+                right[item.kind] += item.right(answer.text)
+                timed.append(answer)
         waiting.clear()
 
     for done, item in enumerate(items, 1):
@@ -177,6 +179,22 @@ def evaluate(
         for kind, count in truths.items()
     }
     return Scores(kinds, *_speed(timed), dict(left_out))
+
+
+def _answers(model: Answering, items: Sequence[Item]) -> list[Answer | None]:
+    """An answer to each, None where the question is longer than the context of the model.
+
+    A batch is refused as a whole if one of its questions is too long; they are asked singly then.
+    """
+    asked = [Question(item.prompt, item.image, max_tokens=item.most_tokens) for item in items]
+    try:
+        return [*model.generate(asked)]
+    except ValueError as error:
+        if 'context' not in str(error):
+            raise
+    if len(items) == 1:
+        return [None]
+    return [answer for item in items for answer in _answers(model, [item])]
 
 
 def _speed(answers: Sequence[Answer]) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sec_nodes.inference.evaluation import Item, evaluate, sea_items, wilson_interval
+from sec_nodes.inference.evaluation import TOO_LONG, Item, evaluate, sea_items, wilson_interval
 from sec_nodes.inference.language.types import Answer, Question
 from sec_nodes.inference.manifest import ModelError
 from sec_nodes.inference.mmmu import chosen_letter, mmmu_items
@@ -54,6 +54,36 @@ def test_scores_are_counted_by_kind() -> None:
     assert scores.accuracy == 3 / 5 and scores.left_out == {'2 pictures instead of one': 1}
     assert scores.kinds['count'].majority == 2 / 3 and scores.majority == (2 + 1) / 5
     assert scores.first_token_s == 0.25 and scores.tokens_per_s == pytest.approx(2.0)
+
+
+class Short(Scripted):
+    """Takes no prompt of more than three letters, nor a batch with one."""
+
+    def generate(self, questions: Sequence[Question]) -> list[Answer]:
+        if any(len(question.prompt) > 3 for question in questions):
+            raise ValueError('prompt of 4 tokens exceeds the context of 3 tokens')
+        return super().generate(questions)
+
+
+def test_questions_too_long_count_as_wrong_and_the_others_are_asked() -> None:
+    items = [
+        item('count', 'a', '1'),
+        item('count', 'much too long', '1'),
+        item('count', 'b', '2'),
+        item('count', 'c', '1'),
+    ]
+    scores = evaluate(Short({'a': '1', 'b': '2', 'c': '1'}), iter(items), batch=3)
+    assert (scores.right, scores.asked) == (3, 4)
+    assert scores.left_out == {TOO_LONG: 1}
+
+
+def test_other_errors_of_a_model_are_not_taken_for_long_questions() -> None:
+    class Broken(Scripted):
+        def generate(self, questions: Sequence[Question]) -> list[Answer]:
+            raise ValueError('9 questions at once, max_batch is 8')
+
+    with pytest.raises(ValueError, match='max_batch is 8'):
+        evaluate(Broken({}), iter([item('count', 'a', '1')]))
 
 
 def test_an_empty_set_is_refused() -> None:
