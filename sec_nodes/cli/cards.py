@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sec_nodes.cli.page_tables import markdown
@@ -16,6 +16,8 @@ The pictures are rendered by code (sec_nodes/inference/sea). The accuracies hold
 and these forms of questions; they say nothing about photographs: do not use this model in a real
 search.
 """
+Title = Callable[[MllmEntry], str]
+"""What an entry is called in a table."""
 
 
 def write_card(models_dir: Path, manifest: Manifest, base: str, made_by: str = '') -> Path:
@@ -27,13 +29,21 @@ def write_card(models_dir: Path, manifest: Manifest, base: str, made_by: str = '
         base: what the levels have in common.
         made_by: how the model came about; empty to leave what an older card says.
     """
+    path, text = made_card(models_dir, manifest, base, made_by)
+    path.write_text(text, encoding='utf-8')
+    return path
+
+
+def made_card(
+    models_dir: Path, manifest: Manifest, base: str, made_by: str = ''
+) -> tuple[Path, str]:
+    """Place and text of the card that `write_card` writes; arguments as there."""
     entries = [
         entry for entry in manifest.models if isinstance(entry, MllmEntry) and entry.base == base
     ]
     path = models_dir / Path(entries[0].files[0].path).parent / 'card.md'
     told = made_by or (told_by(path.read_text(encoding='utf-8')) if path.is_file() else '')
-    path.write_text(card_text(entries, told), encoding='utf-8')
-    return path
+    return path, card_text(entries, told)
 
 
 def told_by(card: str) -> str:
@@ -60,11 +70,11 @@ def card_text(entries: Sequence[MllmEntry], made_by: str) -> str:
                 ('license', first.license),
             ],
         ),
-        '## Levels\n\n' + _levels(entries),
+        '## Levels\n\n' + levels_table(entries, lambda entry: f'`{entry.id}`'),
     ]
-    measured = [entry for entry in entries if entry.accuracy is not None]
-    if measured:
-        parts.append('## Accuracy by kind of question\n\n' + _kinds(measured))
+    by_kind = kinds_tables(entries, lambda entry: entry.quantisation)
+    if by_kind:
+        parts.append(f'## Accuracy by kind of question\n\n{by_kind}')
     if made_by:
         parts.append(f'{_MADE_BY}{made_by}')
     if any(entry.accuracy and entry.accuracy.set == SEA for entry in entries):
@@ -72,7 +82,7 @@ def card_text(entries: Sequence[MllmEntry], made_by: str) -> str:
     return '\n'.join(parts)
 
 
-def _levels(entries: Sequence[MllmEntry]) -> str:
+def levels_table(entries: Sequence[MllmEntry], title: Title) -> str:
     """Size, accuracy and speed of each level; speeds name their platform."""
     columns = ('id', 'weights KiB', 'accuracy', '95 % interval', 'questions', 'platform',
                'first token ms', 'tokens/s', 'memory MiB')  # fmt: skip
@@ -89,27 +99,43 @@ def _levels(entries: Sequence[MllmEntry]) -> str:
                     f'{speed.tokens_per_s:.0f}',
                     f'{speed.peak_byte / 2**20:.0f}',
                 )
-            rows.append((f'`{entry.id}`', size, *found, *timed))
+            rows.append((title(entry), size, *found, *timed))
     return markdown(columns, rows)
 
 
 def _accuracy(accuracy: MllmAccuracy) -> tuple[str, str, str]:
     low, high = accuracy.interval_95
-    return f'{accuracy.value:.3f}', f'{low:.3f} to {high:.3f}', f'{accuracy.n_heldout}'
+    asked = f'{accuracy.n_heldout}' + ('' if accuracy.set == SEA else f' of {accuracy.set}')
+    return f'{accuracy.value:.3f}', f'{low:.3f} to {high:.3f}', asked
 
 
-def _kinds(entries: Sequence[MllmEntry]) -> str:
-    """One row a kind, one column a level, beside what the commonest answer would reach."""
-    reference = entries[0].accuracy
-    assert reference is not None
+def kinds_tables(entries: Sequence[MllmEntry], title: Title) -> str:
+    """A table for every set that entries were measured on, since two sets do not compare."""
+    by_set: dict[str, list[tuple[str, MllmAccuracy]]] = {}
+    for entry in entries:
+        if entry.accuracy is not None:
+            by_set.setdefault(entry.accuracy.set, []).append((title(entry), entry.accuracy))
+    if len(by_set) == 1:
+        return ''.join(map(_kinds, by_set.values()))
+    return '\n'.join(f'Questions of {name}:\n\n{_kinds(found)}' for name, found in by_set.items())
+
+
+def _kinds(found: Sequence[tuple[str, MllmAccuracy]]) -> str:
+    """One row a kind, one column a model, beside what the commonest answer would reach."""
     asks = {kind.name: kind.asks for kind in KINDS}
+    baselines: dict[str, float] = {}
+    for _, accuracy in found:
+        baselines = accuracy.majority_baseline | baselines
     rows = [
         (
             f'{kind}: {asks[kind]}' if kind in asks else kind,
             f'{baseline:.2f}',
-            *(f'{entry.accuracy.per_kind[kind]:.3f}' for entry in entries if entry.accuracy),
+            *(_share(accuracy.per_kind.get(kind)) for _, accuracy in found),
         )
-        for kind, baseline in reference.majority_baseline.items()
+        for kind, baseline in baselines.items()
     ]
-    levels = (entry.quantisation for entry in entries)
-    return markdown(('kind', 'commonest answer', *levels), rows)
+    return markdown(('kind', 'commonest answer', *(name for name, _ in found)), rows)
+
+
+def _share(value: float | None) -> str:
+    return '-' if value is None else f'{value:.3f}'

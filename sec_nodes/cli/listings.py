@@ -86,12 +86,13 @@ def model_table(models_dir: Path | None = None) -> Table:
 
 def _model_row(entry: ModelEntry) -> tuple[str, ...]:
     """Work is that of a picture, or of a picture and a token."""
-    work, of_set = (
-        (f'{entry.flop_prefix / 1e6:.1f} + {entry.flop_per_token / 1e6:.2f}', 'sea')
+    work = (
+        f'{entry.flop_prefix / 1e6:.1f} + {entry.flop_per_token / 1e6:.2f}'
         if entry.kind == 'mllm'
-        else (f'{entry.flop / 1e6:.1f}', 'scene')
+        else f'{entry.flop / 1e6:.1f}'
     )
-    accuracy = '-' if entry.accuracy is None else f'{100 * entry.accuracy.value:.1f}'
+    found = entry.accuracy
+    accuracy, of_set = ('-', '-') if found is None else (f'{100 * found.value:.1f}', found.set)
     size = sum(file.bytes for file in entry.files) / 1024
     return entry.id, entry.task, f'{size:.0f}', work, accuracy, of_set
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sec_nodes.cli.page_tables import between_markers, markdown
-from sec_nodes.inference.evaluation import SEA
+from sec_nodes.cli.cards import kinds_tables, levels_table
+from sec_nodes.cli.page_tables import between_markers
 from sec_nodes.inference.manifest import MllmEntry, load_manifest
-from sec_nodes.inference.sea.kinds import KINDS
 from sec_nodes.paths import share_dir
 
 COMMAND = 'python -m sec_nodes.cli.model_tables'
+_CARD = '../models/{}/card.md'
 
 
 def tables() -> str:
@@ -28,49 +28,13 @@ def tables() -> str:
         ),
         key=lambda entry: entry.accuracy.value if entry.accuracy else 0.0,
     )
-    return f'{_levels(entries)}\n{_kinds(entries)}'
+    levels = levels_table(entries, lambda entry: f'[`{entry.id}`]({_CARD.format(entry.base)})')
+    return f'{levels}\n{kinds_tables(entries, lambda entry: f"`{entry.id}`")}'
 
 
 def with_tables(page: str) -> str:
     """The page with the text between its markers replaced."""
     return between_markers(page, COMMAND, tables())
-
-
-def _levels(entries: list[MllmEntry]) -> str:
-    columns = ('model', 'parameters', 'weights [KiB]', 'accuracy', '95 % interval',
-               'first token [ms]', 'tokens/s', 'memory [MiB]')  # fmt: skip
-    rows = []
-    for entry in entries:
-        assert entry.accuracy is not None and entry.measured
-        low, high = entry.accuracy.interval_95
-        speed = entry.measured[0]
-        rows.append(
-            (
-                f'[`{entry.id}`](../models/{entry.base}/card.md)',
-                f'{entry.parameters / 1e6:.2f} M',
-                f'{entry.weights_byte / 1024:.0f}',
-                f'{entry.accuracy.value:.3f}',
-                f'{low:.3f} to {high:.3f}',
-                f'{1e3 * speed.first_token_s:.1f}',
-                f'{speed.tokens_per_s:.0f}',
-                f'{speed.peak_byte / 2**20:.0f}',
-            )
-        )
-    return markdown(columns, rows)
-
-
-def _kinds(entries: list[MllmEntry]) -> str:
-    reference = entries[0].accuracy
-    assert reference is not None and reference.set == SEA
-    rows = [
-        (
-            f'`{kind.name}`: {kind.asks}',
-            f'{reference.majority_baseline[kind.name]:.2f}',
-            *(f'{entry.accuracy.per_kind[kind.name]:.2f}' for entry in entries if entry.accuracy),
-        )
-        for kind in KINDS
-    ]
-    return markdown(('kind', 'commonest answer', *(f'`{e.id}`' for e in entries)), rows)
 
 
 def main(page: Path | None = None) -> None:

@@ -54,10 +54,11 @@ class CutInfo(_Strict):
 class Accuracy(_Strict):
     """Share of held-out pictures answered rightly.
 
-    `interval_95` is Wilson's binomial interval; `heldout_first_seed` names the pictures: seeds
-    from there on, labels in turn.
+    `set` names the pictures and with them the scale. `interval_95` is Wilson's binomial interval;
+    `heldout_first_seed` names the pictures: seeds from there on, labels in turn.
     """
 
+    set: str = 'scene'
     value: float = Field(ge=0.0, le=1.0)
     interval_95: tuple[float, float]
     n_heldout: int = Field(gt=0)
