@@ -20,7 +20,6 @@ from sec_nodes.config import ConfigError
 if TYPE_CHECKING:
     from sec_nodes.inference.evaluation import Scores
     from sec_nodes.inference.language.model import LanguageModel
-    from sec_nodes.inference.providers import DevicePolicy
 
 MODELS = typer.Typer(
     help='Models: what there is, and how to make, convert, time and examine them.',
@@ -38,6 +37,10 @@ Providers = Annotated[
     str, typer.Option(help='tensorrt, cuda, cpu in order of wish. Default: the best that works.')
 ]
 Threads = Annotated[int, typer.Option(min=1, help='Threads of ONNX Runtime.')]
+BuildEngines = Annotated[
+    bool,
+    typer.Option('--build-engines', help='Let TensorRT build engines; that takes minutes.'),
+]
 
 
 @contextmanager
@@ -65,6 +68,7 @@ def list_models(models_dir: ModelsDir = None) -> None:
 
 @MODELS.command()
 def build(
+    context: typer.Context,
     name: Annotated[
         str,
         typer.Argument(help='alexnet, vgg13, vgg16, resnet18, vit-tiny; or scene-s, sea-l ...'),
@@ -89,12 +93,24 @@ def build(
     with clear_errors():
         trainers = _trainers()
         if name in trainers:
+            _refuse_network_options(name, context)
             _run_in_training_environment([*trainers[name], '--models-dir', str(models_dir)])
         elif name in NETWORKS:
             _build_network(name, models_dir, seed, width, image_size, classes, weights)
         else:
             known = ', '.join([*NETWORKS, *trainers])
             raise ConfigError(f'unknown model {name!r}; choose from {known}')
+
+
+def _refuse_network_options(name: str, context: typer.Context) -> None:
+    """ConfigError if an option was given that a trained model does not have."""
+    for option in ('seed', 'width', 'image_size', 'classes', 'weights'):
+        source = context.get_parameter_source(option)
+        if source is not None and source.name != 'DEFAULT':
+            raise ConfigError(
+                f'--{option.replace("_", "-")} is for networks that are built untrained; {name} '
+                'is trained by its recipe: leave it out'
+            )
 
 
 def _build_network(
@@ -126,6 +142,14 @@ def _build_network(
     print(f'{path}: {entry.parameters:,} parameters, {size:.0f} MiB, {len(entry.cuts)} cuts')
     if not weights:
         print('its weights are random: it can be cut and timed, but its answers mean nothing')
+    _say_how_to_use(models_dir, [name], 'profile')
+
+
+def _say_how_to_use(models_dir: Path, models: list[str], *verbs: str) -> None:
+    for verb in verbs:
+        for model in models:
+            print(f'  sec models {verb} {model} --models-dir {models_dir}')
+    print(f'every other command finds it with SEC_MODELS_DIR={models_dir.resolve()}')
 
 
 @MODELS.command()
@@ -145,7 +169,15 @@ def convert(
 
     This needs torch and transformers (`make setup-train`); running what comes out does not.
     """
+    from sec_nodes.conversion.quantise_mllm import LEVELS
+
     with clear_errors():
+        for level in _names(levels):
+            if level not in LEVELS:
+                raise ConfigError(
+                    f'level {level!r} in --levels is unknown; choose from {", ".join(LEVELS)} '
+                    '(fp32 is always there)'
+                )
         if not _has_training_libraries():
             order = ['-m', 'sec_nodes.cli.main', 'models', 'convert', source]
             order += ['--models-dir', str(models_dir), '--levels', levels]
@@ -154,9 +186,12 @@ def convert(
             return
         from sec_nodes.conversion.convert import convert_model
 
-        for entry in convert_model(source, models_dir, name, _names(levels), print):
+        entries = convert_model(source, models_dir, name, _names(levels), print)
+        for entry in entries:
             size = sum(file.bytes for file in entry.files) / 2**20
             print(f'{models_dir}: {entry.id} ({entry.kind}, {size:.1f} MiB)')
+        verbs = ('profile', 'eval') if entries[0].kind == 'mllm' else ('profile',)
+        _say_how_to_use(models_dir, [entry.id for entry in entries], *verbs)
 
 
 @MODELS.command()
@@ -172,13 +207,15 @@ def profile(
     ] = None,
     providers: Providers = '',
     threads: Threads = 1,
+    build_engines: BuildEngines = False,
     reps: Annotated[int, typer.Option(min=3, help='Repetitions; medians are kept.')] = 20,
 ) -> None:
     """Measure time, memory and (where a sensor is) energy of a model on this machine."""
     from sec_nodes.cli.profiling import Order, profile_model
+    from sec_nodes.inference.providers import policy_from
 
     with clear_errors():
-        policy = _policy(providers, threads)
+        policy = policy_from(providers, threads, build_engines)
         order = Order(model, models_dir, platform, power_w, policy, reps)
         profile_model(order, Console())
 
@@ -202,21 +239,25 @@ def evaluate_model(
     ] = 'this machine',
     providers: Providers = '',
     threads: Threads = 1,
+    build_engines: BuildEngines = False,
     batch: Annotated[int, typer.Option(min=1, max=64, help='Questions asked at once.')] = 8,
 ) -> None:
     """Measure how often a model is right, by kind of question, beside the commonest answer."""
-    from sec_nodes.cli.examination import save_scores, scores_table, set_items
+    from sec_nodes.cli.examination import find_keeping, save_scores, scores_table, set_items
     from sec_nodes.inference.language import LanguageModel
+    from sec_nodes.inference.providers import policy_from
 
     with clear_errors():
         count, items = set_items(questions, per_kind)
-        loaded = LanguageModel.load(
-            model, models_dir=models_dir, policy=_policy(providers, threads), max_batch=batch
-        )
+        keeping = find_keeping(model, questions, count, models_dir) if save else None
+        policy = policy_from(providers, threads, build_engines)
+        loaded = LanguageModel.load(model, models_dir=models_dir, policy=policy, max_batch=batch)
+        # before anything is asked in batches: it measures the memory of one question at a time
+        speed = None if keeping is None else loaded.profile()
         scores = _ask(loaded, items, count, batch)
         Console().print(scores_table(loaded.id, scores))
-        if save:
-            for path in save_scores(loaded, scores, model, questions, models_dir, platform):
+        if keeping is not None and speed is not None:
+            for path in save_scores(keeping, scores, speed, platform):
                 print(f'written: {path}')
 
 
@@ -230,12 +271,6 @@ def _ask(model: LanguageModel, items: Any, count: int | None, batch: int) -> Sco
         return evaluate(
             model, items, batch=batch, on_progress=lambda done: bar.update(task, completed=done)
         )
-
-
-def _policy(providers: str, threads: int) -> DevicePolicy:
-    from sec_nodes.inference.providers import DevicePolicy
-
-    return DevicePolicy(prefer=_names(providers), threads=threads)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 import yaml
@@ -33,14 +34,24 @@ HEADER = '# Written by `make models` and `sec models`; files are checked against
 
 def save_entry(models_dir: Path, entry: ModelEntry) -> None:
     """Write an entry into manifest.yaml of `models_dir`, replacing an older one of that id."""
-    path = models_dir / 'manifest.yaml'
     models_dir.mkdir(parents=True, exist_ok=True)
+    tree = _tree_with(models_dir, entry)
+    Manifest.model_validate(tree)
+    text = yaml.safe_dump(tree, sort_keys=False, width=99, default_flow_style=None)
+    (models_dir / 'manifest.yaml').write_text(HEADER + text, encoding='utf-8')
+
+
+def manifest_with(models_dir: Path, entry: ModelEntry) -> Manifest:
+    """What the manifest of `models_dir` will be after `save_entry`; nothing is written."""
+    return Manifest.model_validate(_tree_with(models_dir, entry))
+
+
+def _tree_with(models_dir: Path, entry: ModelEntry) -> dict[str, list[dict[str, Any]]]:
+    path = models_dir / 'manifest.yaml'
     old = yaml.safe_load(path.read_text(encoding='utf-8'))['models'] if path.exists() else []
     new = entry.model_dump(mode='json', exclude_none=True)
-    models = sorted([m for m in old if m['id'] != entry.id] + [new], key=lambda m: str(m['id']))
-    Manifest.model_validate({'models': models})
-    text = yaml.safe_dump({'models': models}, sort_keys=False, width=99, default_flow_style=None)
-    path.write_text(HEADER + text, encoding='utf-8')
+    kept = [model for model in old if model['id'] != entry.id]
+    return {'models': sorted([*kept, new], key=lambda model: str(model['id']))}
 
 
 def file_entry(models_dir: Path, path: Path) -> ModelFile:
