@@ -6,8 +6,8 @@ it costs less than a second. The weights of each segment are loaded once; cut l 
 segments[:l] here and segments[l:] there, so re-splitting costs nothing.
 
 One session a segment is also fast enough not to need anything cleverer: on one core the chain
-takes 6 % longer than one session of the whole of AlexNet and 5 % longer for VGG16, wherever it is
-cut (CPU times of bench/inference/split.py). Sessions for just the front and the back of a cut
+takes 5 to 7 % longer than one session of the whole of AlexNet or VGG16, wherever it is cut (CPU
+times of bench/inference/split.py). Sessions for just the front and the back of a cut
 would save some of that, at the price of building them, or of holding weights twice, whenever the
 cut changes. Eight-bit graphs lose more, 30 to 45 %: their convolutions keep channels last, and
 every border turns that around; fewer segments (`max_segments`) win some of it back.
