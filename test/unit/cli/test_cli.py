@@ -43,7 +43,7 @@ def sec(tmp_path, monkeypatch):
         (['--speed', '-1'], 'speed = -1'),
         (['--seed', '-1'], 'seed = -1'),
         (['--backend', 'hardware', '--speed', '2'], 'hardware runs in real time'),
-        (['--images', 'nowhere'], 'images = nowhere: picture folder nowhere does not exist'),
+        (['--images', 'nowhere'], 'nowhere does not exist'),
         (['--run', '../x'], "run = '../x'"),
         (['--host', 'moon'], "host 'moon' is not in fleet 'laptop'"),
         (['--fail', 'uav_9@3'], "fail = 'uav_9@3': unknown server"),
