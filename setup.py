@@ -40,6 +40,7 @@ setup(
     entry_points={'console_scripts': sec_command()},
     install_requires=[
         'gymnasium>=1.0',
+        'Jinja2>=3.1',
         'matplotlib>=3.8',
         'mcap>=1.2',
         'numpy>=1.26',
@@ -53,7 +54,9 @@ setup(
         'rich>=13',
         'scipy>=1.11',
         'sgp4>=2.22',
+        'tokenizers>=0.20',
         'typer>=0.12',
+        'zstandard>=0.22',
     ],
-    extras_require={'train': ['torch==2.13.0', 'onnxscript']},
+    extras_require={'train': ['torch==2.13.0', 'onnxscript', 'transformers>=5.20']},
 )
