@@ -73,11 +73,11 @@ class StandIn:
 
 
 def models_folder(folder: Path) -> Path:
-    """A copy of models/ with an entry for each stand-in."""
+    """A copy of models/ with an entry for each stand-in instead of the model of its name."""
     target = folder / 'models'
     shutil.copytree(default_models_dir(), target)
     manifest = yaml.safe_load((target / 'manifest.yaml').read_text())
-    known = {entry['id'] for entry in manifest['models']}
+    others = [entry for entry in manifest['models'] if entry['id'] not in ACCURACIES]
     (target / 'stand-in').mkdir()
     files = []
     for role in ('vision', 'embed', 'decoder', 'tokenizer', 'config'):
@@ -87,9 +87,8 @@ def models_folder(folder: Path) -> Path:
         files.append(
             {'path': f'stand-in/{role}', 'sha256': digest, 'bytes': len(role), 'role': role}
         )
-    for name, accuracy in ACCURACIES.items():
-        if name not in known:
-            manifest['models'].append(_entry(name, accuracy, files))
+    stand_ins = [_entry(name, accuracy, files) for name, accuracy in ACCURACIES.items()]
+    manifest['models'] = others + stand_ins
     (target / 'manifest.yaml').write_text(yaml.safe_dump(manifest))
     load_manifest(target)
     return target
