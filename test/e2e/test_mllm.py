@@ -14,6 +14,7 @@ from mcap.reader import make_reader
 from stand_in_language import ACCURACIES, LOADER, PID_FILE, SLOW_S, models_folder, words_of
 
 from sec_nodes.controllers.base import create
+from sec_nodes.inference.language import LanguageModel, Question
 from sec_nodes.inference.manifest import load_manifest
 from sec_nodes.inference.sea.questions import picture_named
 from sec_nodes.loop.simulation import FlownSystem
@@ -181,3 +182,16 @@ def test_who_cannot_play_is_told_so_before_anything_starts(fly):
     run = fly('--scenario', 'mllm:stress')
     assert run.finish() == 2, run.output
     assert 'names no models that could answer; fly mode measured' in run.output
+
+
+def test_the_shipped_models_answer_in_the_graph_as_they_do_alone(start):
+    """Two slots with the real models: every answer is what its model says to that picture."""
+    run = start('laptop', '--scenario', 'mllm', '--slots', '2', '--speed', '0', '--seed', '3')
+    assert run.finish() == 0, run.output
+    run.assert_nothing_lost()
+    answered = [row for row in run.table('outcomes') if row['answer']]
+    assert len(answered) >= 15
+    models = {name: LanguageModel.load(name) for name in {row['model_id'] for row in answered}}
+    for row in answered:
+        asked = Question(row['prompt'], picture_named(row['picture']))
+        assert row['answer'] == models[row['model_id']].generate([asked])[0].text
