@@ -57,12 +57,17 @@ class ServerParameters(CommonParameters):
         8, 'questions to one server that a language model answers together', low=1, high=256
     )
     max_queue: int = parameter(
-        32, 'questions that may wait for a model at one server', low=1, high=10000
+        32, 'questions that may wait for a language model at one server', low=1, high=10000
     )
     loader: str = parameter(
         'sec_nodes.inference.worker_process:load_language_model',
         'what loads language models, as module:function; for a runtime of your own',
     )
+
+
+NETWORK_QUEUE = 1000
+"""Tasks that may wait for a network at one server: it takes milliseconds, so that far more than a
+slot brings are no sign of trouble; in lockstep a whole slot comes at once."""
 
 
 @dataclass
@@ -136,7 +141,7 @@ class ServingNode(SecNode, Teller):
             raise ParameterError(f'parameter providers = {chosen.providers!r}: {error}') from None
         if self.world.scenario.devices_compute:
             names = {lane.model_id for lane in self.lanes.values()}
-            return SplitAnswering(names, policy, chosen.max_queue, self)
+            return SplitAnswering(names, policy, NETWORK_QUEUE, self)
         limit_byte = chosen.memory_limit_mb * 10**6 or None
         limits = WorkerLimits(chosen.max_batch, chosen.max_queue, limit_byte, chosen.loader)
         models = {lane.name: manifest_id(lane.model_id) for lane in self.lanes.values()}
