@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import yaml
 from numpy.typing import NDArray
-from onnx import TensorProto
 
 from sec_nodes.inference.engine import SplitModel
-from sec_nodes.inference.manifest import ClassifierEntry, CutInfo, Manifest
+from sec_nodes.inference.evaluation import wilson_interval
+from sec_nodes.inference.manifest import Accuracy, ClassifierEntry
 from sec_nodes.inference.scenes import CLASSES
+from sec_nodes.inference.zoo import network_entry
 
 SOURCE_COMMAND = 'python tools/train_scene_classifier.py'
 TASK = 'Tell apart eight search-and-rescue cases in an aerial picture of the sea.'
@@ -43,69 +40,24 @@ class ScoredModel:
         return float((self.predicted == self.labels).mean())
 
 
-def wilson_interval(hits: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % interval of a binomial share (Wilson 1927)."""
-    share = hits / count
-    centre = share + z * z / (2 * count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return (centre - half) / (1 + z * z / count), (centre + half) / (1 + z * z / count)
-
-
 def entry_of(models_dir: Path, scored: ScoredModel) -> ClassifierEntry:
     """The manifest's entry, everything in it read from the file or counted."""
-    content = scored.path.read_bytes()
-    model = onnx.load_model_from_string(content)
-    split = SplitModel.load(scored.path)
-    first, last = split.cuts[0], split.cuts[-1]
+    command = f'{SOURCE_COMMAND} --only {scored.id}'
+    network = network_entry(models_dir, scored.path, TASK, command)
     hits = scored.predicted == scored.labels
     low, high = wilson_interval(int(hits.sum()), hits.size)
-    trained = [t for t in model.graph.initializer if t.dims and t.data_type == TensorProto.FLOAT]
-    return ClassifierEntry.model_validate(
-        {
-            'id': scored.id,
-            'kind': 'classifier',
-            'task': TASK,
-            'source_command': f'{SOURCE_COMMAND} --only {scored.id}',
-            'files': [
-                {
-                    'path': scored.path.relative_to(models_dir).as_posix(),
-                    'sha256': hashlib.sha256(content).hexdigest(),
-                    'bytes': len(content),
-                }
-            ],
-            'input': {'name': first.tensor, 'shape': first.shape, 'dtype': first.dtype},
-            'output': {'name': last.tensor, 'shape': last.shape, 'dtype': last.dtype},
-            'classes': CLASSES,
-            'flop': last.front_flop,
-            'cuts': [
-                {name: getattr(cut, name) for name in CutInfo.model_fields} for cut in split.cuts
-            ],
-            'parameters': sum(math.prod(tensor.dims) for tensor in trained),
-            'accuracy': {
-                'value': round(scored.accuracy, 4),
-                'interval_95': (round(low, 4), round(high, 4)),
-                'n_heldout': int(hits.size),
-                'heldout_first_seed': scored.first_seed,
-                'per_class': {
-                    name: round(float(hits[scored.labels == k].mean()), 4)
-                    for k, name in enumerate(CLASSES)
-                },
-            },
-            'opset': model.opset_import[0].version,
-            'ir_version': model.ir_version,
-        }
+    accuracy = Accuracy(
+        value=round(scored.accuracy, 4),
+        interval_95=(round(low, 4), round(high, 4)),
+        n_heldout=int(hits.size),
+        heldout_first_seed=scored.first_seed,
+        per_class={
+            name: round(float(hits[scored.labels == k].mean()), 4)
+            for k, name in enumerate(CLASSES)
+        },
     )
-
-
-def write_manifest_entry(models_dir: Path, scored: ScoredModel) -> None:
-    """Put the model's entry into manifest.yaml, replacing an older one of the same id."""
-    path = models_dir / 'manifest.yaml'
-    old = yaml.safe_load(path.read_text(encoding='utf-8'))['models'] if path.exists() else []
-    new = entry_of(models_dir, scored).model_dump(mode='json')
-    models = sorted([m for m in old if m['id'] != scored.id] + [new], key=lambda m: m['id'])
-    Manifest.model_validate({'models': models})
-    text = yaml.safe_dump({'models': models}, sort_keys=False, width=99, default_flow_style=None)
-    path.write_text('# Written by ' + SOURCE_COMMAND + '\n' + text, encoding='utf-8')
+    described = {'kind': 'classifier', 'classes': CLASSES, 'accuracy': accuracy}
+    return ClassifierEntry.model_validate({**dict(network), **described})
 
 
 def write_card(models_dir: Path, scored: ScoredModel) -> None:

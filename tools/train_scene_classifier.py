@@ -31,10 +31,11 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scene_card import ScoredModel, write_card, write_manifest_entry
+from scene_card import ScoredModel, entry_of, write_card
 from scene_networks import SceneNet, scene_l, scene_s
 
 from sec_nodes.inference.scenes import CLASSES, PICTURE_SHAPE, render
+from sec_nodes.inference.zoo import save_entry
 
 OPSET = 18
 HELDOUT_FIRST_SEED = 2**31
@@ -181,7 +182,7 @@ def main() -> None:
             labels=heldout[1],
             first_seed=HELDOUT_FIRST_SEED,
         )
-        write_manifest_entry(args.models_dir, scored)
+        save_entry(args.models_dir, entry_of(args.models_dir, scored))
         write_card(args.models_dir, scored)
         print(f'{name}: held-out accuracy {scored.accuracy:.4f}', flush=True)
 
