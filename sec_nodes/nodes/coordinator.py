@@ -32,6 +32,8 @@ TICK_S = 0.005
 """Wall time between looks at what time alone changes [s]; all else is driven by messages."""
 FAREWELL_S = 0.3
 """Wall time to take in what is under way when the run is interrupted [s]."""
+LONG_FAREWELL_S = 1.5
+"""The same while tasks of the slot may be on their way from devices [s]."""
 LOCKSTEP_PATIENCE = 10
 """How much longer a decision may take where the clock stands still."""
 RESEND_S = 0.5
@@ -113,7 +115,7 @@ class CoordinatorNode(SecNode):
         self.names = [scenario.server_name(server) for server in self.servers.expected]
         self.unready = {name.strip() for name in self.chosen.await_nodes.split(',')} - {''}
         self.phase = Phase.WAITING
-        self.interrupted = False
+        self.interrupts = 0
         self.slot = -1
         self.clock: SimulatedRunClock | WallRunClock = (
             SimulatedRunClock(self, self.chosen.speed)
@@ -175,7 +177,7 @@ class CoordinatorNode(SecNode):
         at = time.monotonic()
         if self.phase is Phase.OVER:
             return
-        if self.interrupted and self.phase is not Phase.INTERRUPTED:
+        if self.interrupts and self.phase is not Phase.INTERRUPTED:
             self.enter(Phase.INTERRUPTED)
         self.notice_silence(at)
         if self.phase is not Phase.WAITING:
@@ -203,7 +205,7 @@ class CoordinatorNode(SecNode):
                 self.decide_by_fallback('nobody listens' if nobody else 'no answer in time')
         elif self.phase is Phase.SERVING and self.slot_is_over():
             self.next_slot()
-        elif self.phase is Phase.INTERRUPTED and waited_s > FAREWELL_S:
+        elif self.phase is Phase.INTERRUPTED and waited_s > self.farewell_s():
             self.finish(msg.RunState.ABORTED, 'run_aborted', 1)
 
     def enter(self, phase: Phase) -> None:
@@ -502,11 +504,15 @@ class CoordinatorNode(SecNode):
             publisher.wait_for_all_acked(Duration(seconds=2))
         self.stop(code)
 
+    def farewell_s(self) -> float:
+        """Wall time from an interrupt to the end [s]: none for somebody who interrupts twice."""
+        if self.interrupts > 1:
+            return 0.0
+        return LONG_FAREWELL_S if self.devices.awaited(self.slot) else FAREWELL_S
+
     def interrupt(self) -> None:
-        """Abort the run in good order; a second interrupt ends it at once."""
-        if self.interrupted:
-            self.stop(1)
-        self.interrupted = True
+        """Abort the run in good order; whoever interrupts again does not wait for messages."""
+        self.interrupts += 1
 
     def close(self) -> None:
         """Stop the clock."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.duration import Duration
 
 from sec_nodes.inference.codec import encode
 from sec_nodes.inference.pictures import Picture, PictureError
@@ -129,9 +130,10 @@ class DeviceNode(SecNode):
         }
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stop the threads; tasks that were announced reach everybody."""
         self.worker.shutdown(wait=False, cancel_futures=True)
         self.releases.close()
+        self.reports.wait_for_all_acked(Duration(seconds=1))
 
     def beat(self) -> None:
         """Say that the process lives, once it is connected."""

@@ -14,7 +14,11 @@ from geometry_msgs.msg import Point, Vector3  # noqa: E402
 from node_stage import TIMEOUT_S, Stage, next_domain, server_state  # noqa: E402
 
 from sec_nodes.nodes import names  # noqa: E402
-from sec_nodes.nodes.coordinator import CoordinatorNode  # noqa: E402
+from sec_nodes.nodes.coordinator import (  # noqa: E402
+    FAREWELL_S,
+    LONG_FAREWELL_S,
+    CoordinatorNode,
+)
 from sec_offload import msg  # noqa: E402
 
 
@@ -92,3 +96,21 @@ def test_a_run_that_is_interrupted_before_it_begins_is_aborted(stage: Stage) -> 
     stage.end(code=1)
     end = stage.next(names.RUN_STATE, lambda state: state.state == msg.RunState.ABORTED)
     assert (end.detail, end.tasks_created, end.tasks_ended) == ('run_aborted', 0, 0)
+
+
+def test_an_interrupted_run_waits_for_tasks_that_devices_have_announced(
+    node: CoordinatorNode,
+) -> None:
+    count = node.world.settings.devices.count
+    report = msg.DeviceReport(slot=3, device_id=list(range(count)))
+    report.position, report.velocity = [Point()] * count, [Vector3()] * count
+    report.flop_s, report.backlog_s = [1e8] * count, [0.0] * count
+    node.on_device_report(report)
+    node.slot = 4
+    node.interrupt()
+    assert node.farewell_s() == LONG_FAREWELL_S
+    report.slot = 4
+    node.on_device_report(report)
+    assert node.farewell_s() == FAREWELL_S
+    node.interrupt()
+    assert node.farewell_s() == 0.0
