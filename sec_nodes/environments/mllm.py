@@ -1,6 +1,6 @@
 """The mllm scenario behind gymnasium's interfaces.
 
-Observations: see `mllm_observation`. An action is
+Observations: see `sec_nodes.scenarios.mllm.observation`. An action is
 
 =============== ======================== ====================================================
 part            space                    meaning
@@ -50,8 +50,10 @@ from sec_nodes.environments.base import (
     mode_settings,
     require_unit_range,
 )
-from sec_nodes.environments.mllm_observation import Observer
+from sec_nodes.environments.mllm_observation import observation_space
 from sec_nodes.scenarios.mllm import Mllm, MllmDecision, MllmOutcome, MllmState
+from sec_nodes.scenarios.mllm.controls import Controls
+from sec_nodes.scenarios.mllm.observation import Observer
 from sec_nodes.scenarios.mllm.settings import MllmSettings
 from sec_nodes.slot import BoolArray, FloatArray
 
@@ -94,16 +96,13 @@ class MllmVectorEnv(ScenarioVectorEnv[MllmState, MllmDecision, MllmOutcome]):
                 'server': spaces.MultiDiscrete(np.full(k, scenario.n_servers)),
             }
         )
-        super().__init__(scenario, num_envs, self.observer.space, action_space)
-        low_w, high_w = settings.devices.power_w
-        self._half_power_w, self._low_power_w = 0.5 * (high_w - low_w), low_w
-        self._half_area_m = 0.5 * np.array(settings.area_m, dtype=np.float32)
-        speed_m_s = settings.uavs.speed_m_s
-        self._step_m = None if speed_m_s is None else speed_m_s * settings.slot_s
+        space = observation_space(settings, self.observer)
+        super().__init__(scenario, num_envs, space, action_space)
+        self._controls = Controls(settings)
 
     def observe(self, state: MllmState) -> FloatArray:
-        """Observations (B, n), see `mllm_observation`."""
-        return self.observer(state)
+        """Observations (B, n), see `sec_nodes.scenarios.mllm.observation`."""
+        return self.observer.observe(state)
 
     def decode(self, state: MllmState, action: Mapping[str, Any]) -> MllmDecision:
         """The decision that an action means.
@@ -161,14 +160,7 @@ class MllmVectorEnv(ScenarioVectorEnv[MllmState, MllmDecision, MllmOutcome]):
         if part.shape != shape:
             raise ValueError(f'continuous has shape {part.shape}, but must have {shape}')
         require_unit_range('continuous', part)
-        power_w = part[:, : scenario.n_devices] * self._half_power_w
-        power_w += self._half_power_w + self._low_power_w
-        move = part[:, scenario.n_devices :].reshape(shape[0], -1, 2)
-        if self._step_m is None:
-            uav_m = (move + 1) * self._half_area_m
-        else:
-            uav_m = state.uav_m + move * self._step_m
-        return power_w, scenario.reachable_m(state, uav_m)
+        return self._controls.read(part, state.uav_m)
 
 
 class MllmEnv(ScenarioEnv):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from sec_nodes.scenarios.base import Scenario, SlotSummary
+from sec_nodes.scenarios.mllm.controls import reachable_m
 from sec_nodes.scenarios.mllm.kept import Kept, frozen, is_settled, settled
 from sec_nodes.scenarios.mllm.links import Links, for_each_device
 from sec_nodes.scenarios.mllm.orbit import Chain, Routes
@@ -198,15 +199,7 @@ class Mllm(Scenario[MllmState, MllmDecision, MllmOutcome]):
 
     def reachable_m(self, state: MllmState, goal_m: FloatArray) -> FloatArray:
         """Positions (B, M, 2) as near to the goals as UAVs get in a slot, inside the area."""
-        goal_m = np.clip(np.asarray(goal_m, dtype=self.dtype), 0, self._area_m)
-        speed_m_s = self.settings.uavs.speed_m_s
-        if speed_m_s is None:
-            return goal_m
-        way = goal_m - state.uav_m
-        length_m = np.sqrt(np.square(way).sum(axis=-1, keepdims=True))
-        step_m = speed_m_s * self.settings.slot_s
-        share = step_m / np.maximum(length_m, step_m)
-        return np.clip(state.uav_m + way * share, 0, self._area_m)
+        return reachable_m(self.settings, state.uav_m, goal_m, self.dtype)
 
     def _outcome(self, state: MllmState, decision: MllmDecision) -> MllmOutcome:
         """As `evaluate`, of a checked decision."""
