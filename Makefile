@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train build sim test test-slow test-conversion lint format bench models clean distclean
+.PHONY: help setup setup-train build sim test test-slow test-conversion test-learning lint format bench models clean distclean
 
 FLEET ?= config/fleets/laptop.yaml
 ENTER := source scripts/env.sh
@@ -31,6 +31,9 @@ test-slow: build ## The tests that take minutes
 
 test-conversion: setup-train ## The tests that need torch and transformers
 	@.venv-train/bin/python -m pytest test/conversion
+
+test-learning: setup-train ## The tests of the learners, which need torch
+	@PYTHONPATH=. OMP_NUM_THREADS=1 .venv-train/bin/python -m pytest test/learning
 
 lint: setup ## ruff and mypy only
 	@scripts/test.sh --lint-only
