@@ -100,9 +100,8 @@ def performance_profile(scores: Scores, levels: FloatArray) -> FloatArray:
 def mean_interval(cost: FloatArray, draws: int = DRAWS) -> Interval:
     """Mean of costs (R, E), NaN left out, resampled by runs and episodes."""
     rng = np.random.default_rng(_SEED)
-    return _interval(
-        _mean(cost), lambda: _mean(_resampled(cost, rng, _episodes(cost, rng))), draws
-    )
+    drawn = _means(cost, _counts(len(cost), draws, rng), _counts(cost.shape[1], draws, rng))
+    return _ends(_mean(cost), drawn)
 
 
 def paired_percent(ours: FloatArray, theirs: FloatArray, draws: int = DRAWS) -> Interval:
@@ -119,23 +118,59 @@ def paired_percent(ours: FloatArray, theirs: FloatArray, draws: int = DRAWS) -> 
     Raises:
         ValueError: not the same number of episodes.
     """
+    now, drawn_ours, drawn_theirs = _paired(ours, theirs, draws)
+    base = _mean(theirs)
+    drawn = 100 * (drawn_ours - drawn_theirs) / np.abs(drawn_theirs)
+    return _ends(100 * (now - base) / abs(base), drawn)
+
+
+def scaled_mean(
+    ours: FloatArray, theirs: FloatArray, theirs_everywhere: FloatArray, draws: int = DRAWS
+) -> Interval:
+    """Mean that ours would have on more episodes than it played: the ratio estimator.
+
+    Episodes differ far more than players do, so the ratio to someone who played all is known
+    better than a mean over few.
+
+    Args:
+        ours: positive costs (R, E) on the first E episodes.
+        theirs: positive costs (Q, E) on the same ones.
+        theirs_everywhere: costs (Q, F) on all F.
+        draws: number of resamples.
+    """
+    now, drawn_ours, drawn_theirs = _paired(ours, theirs, draws)
+    everywhere = mean_interval(theirs_everywhere, draws).value
+    return _ends(everywhere * now / _mean(theirs), everywhere * drawn_ours / drawn_theirs)
+
+
+def _paired(
+    ours: FloatArray, theirs: FloatArray, draws: int
+) -> tuple[float, FloatArray, FloatArray]:
+    """Mean of ours, and resampled means (draws,) of both with the same episodes."""
     if ours.shape[1] != theirs.shape[1]:
         raise ValueError(
             f'{ours.shape[1]} and {theirs.shape[1]} episodes cannot be paired; '
             'evaluate both on the same ones'
         )
     rng = np.random.default_rng(_SEED)
-
-    def once() -> float:
-        episodes = _episodes(ours, rng)
-        return _percent(_resampled(ours, rng, episodes), _resampled(theirs, rng, episodes))
-
-    return _interval(_percent(ours, theirs), once, draws)
+    episodes = _counts(ours.shape[1], draws, rng)
+    drawn_ours = _means(ours, _counts(len(ours), draws, rng), episodes)
+    return _mean(ours), drawn_ours, _means(theirs, _counts(len(theirs), draws, rng), episodes)
 
 
-def _percent(ours: FloatArray, theirs: FloatArray) -> float:
-    base = _mean(theirs)
-    return 100 * (_mean(ours) - base) / abs(base)
+def _counts(size: int, draws: int, rng: np.random.Generator) -> IntArray:
+    """(draws, size) how often each of so many is drawn, with replacement."""
+    counts: IntArray = rng.multinomial(size, np.full(size, 1 / size), size=draws)
+    return counts
+
+
+def _means(cost: FloatArray, runs: IntArray, episodes: IntArray) -> FloatArray:
+    """(draws,) means of costs (R, E) with runs and episodes counted that often."""
+    known = np.isfinite(cost)
+    total = ((episodes @ np.where(known, cost, 0.0).T) * runs).sum(axis=1)
+    count = ((episodes @ known.astype(float).T) * runs).sum(axis=1)
+    means: FloatArray = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return means
 
 
 def _mean(values: FloatArray) -> float:
@@ -147,17 +182,14 @@ def _redrawn(values: FloatArray, rng: np.random.Generator) -> FloatArray:
     return values[rng.integers(len(values), size=len(values))]
 
 
-def _episodes(cost: FloatArray, rng: np.random.Generator) -> IntArray:
-    count = cost.shape[1]
-    return rng.integers(count, size=(count,))
-
-
-def _resampled(cost: FloatArray, rng: np.random.Generator, episodes: IntArray) -> FloatArray:
-    return _redrawn(cost, rng)[:, episodes]
-
-
 def _interval(value: float, once: Callable[[], float], draws: int) -> Interval:
-    """Percentiles of what `once` draws."""
-    drawn = [once() for _ in range(draws)]
+    return _ends(value, np.array([once() for _ in range(draws)]))
+
+
+def _ends(value: float, drawn: FloatArray) -> Interval:
+    """The interval that holds the middle of what was drawn."""
+    drawn = drawn[np.isfinite(drawn)]
+    if not len(drawn):
+        return Interval(value, np.nan, np.nan)
     low, high = np.percentile(drawn, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return Interval(value, float(low), float(high))

@@ -12,6 +12,7 @@ from sec_nodes.experiments.statistics import (
     paired_percent,
     performance_profile,
     probability_of_improvement,
+    scaled_mean,
 )
 
 # Five runs (rows) of two algorithms on three tasks (columns), and what rliable 1.2.0 makes of
@@ -80,7 +81,7 @@ def test_an_interval_covers_the_mean_as_often_as_it_says():
     rng = np.random.default_rng(0)
     hits = 0
     for _ in range(200):
-        found = mean_interval(5 + rng.normal(size=(1, 30)), draws=200)
+        found = mean_interval(5 + rng.normal(size=(1, 30)), draws=1000)
         hits += found.low <= 5 <= found.high
     # percentiles of 30 values cover a little less than 95 %; 3 sigma of 200 trials is 4.6 %
     assert 0.88 <= hits / 200 <= 0.985
@@ -111,6 +112,16 @@ def test_runs_of_the_two_sides_are_drawn_independently():
 def test_negative_costs_keep_the_sign_of_a_difference():
     # rewards as costs: -8 is higher than -10 by a fifth
     assert paired_percent(np.full((1, 2), -8.0), np.full((1, 2), -10.0)).value == 20
+
+
+def test_a_ratio_stands_for_episodes_that_were_not_played():
+    # ours is half of theirs on the two hard episodes that it played; on all theirs is 6 on average
+    theirs = np.array([[10.0, 10.0, 2.0, 2.0]])
+    found = scaled_mean(np.array([[5.0, 5.0]]), theirs[:, :2], theirs)
+    assert found == pytest.approx((3, 3, 3))
+    # ratios of 0.4 and 0.6: resamples give 0.4, 0.5 or 0.6 times 6
+    found = scaled_mean(np.array([[4.0, 6.0]]), theirs[:, :2], theirs)
+    assert found == pytest.approx((3, 2.4, 3.6))
 
 
 def test_missing_values_do_not_count():

@@ -1,0 +1,216 @@
+"""What experiments are made of: trainings, and plays of a player in held-out episodes.
+
+A job is data. Its key is a hash of all that its result follows from, hyper-parameters and
+settings of the scenario included, so that results can be kept and found again, and those of
+another configuration are never taken for its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sec_nodes import __version__
+from sec_nodes.learning import job as training_files
+from sec_nodes.learning.registry import values
+from sec_nodes.scenarios.registry import read_settings, split_mode
+from sec_nodes.simulation import systems
+from sec_nodes.simulation.run import episode_seeds, simulate
+from sec_nodes.simulation.statistics import per_episode
+from sec_nodes.slot import FloatArray
+
+HELD_OUT_SEED = 5002025
+"""Of the episodes that everybody is judged on. Trainings use seeds beyond 2^61, `sec simulate`
+begins at 0: nobody has met these."""
+
+Overrides = tuple[tuple[str, Any], ...]
+"""Settings that replace others, as pairs of dotted key and value."""
+
+
+class StoppedError(Exception):
+    """The user wants to go on another time."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """An algorithm trained on a scenario from one seed."""
+
+    algorithm: str
+    scenario: str
+    """With its mode: `mllm:stress`."""
+    seed: int
+    steps: int
+    """Slots of all copies together."""
+    overrides: Overrides = ()
+    """Of the scenario."""
+    hyper: Overrides = ()
+    """Of the hyper-parameters."""
+
+    @cached_property
+    def key(self) -> str:
+        """Name of its folder."""
+        name, mode = split_mode(self.scenario)
+        recipe = values(self.algorithm, name, mode=mode, overrides=dict(self.hyper))
+        return _key('train', asdict(self), recipe, _settings(self.scenario, self.overrides))
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        changes = ''.join(f' {name}={value}' for name, value in self.overrides + self.hyper)
+        return f'train {self.algorithm} {self.scenario}{changes} seed {self.seed}'
+
+
+@dataclass(frozen=True)
+class Play:
+    """A controller, or what was learnt, in held-out episodes."""
+
+    scenario: str
+    player: str | Training
+    """Name of a controller, or the training whose policy plays."""
+    episodes: int
+    slots: int
+    overrides: Overrides = ()
+    """Of the scenario."""
+
+    @cached_property
+    def key(self) -> str:
+        """Name of its file."""
+        player = self.player if isinstance(self.player, str) else self.player.key
+        own = {**asdict(self), 'player': player, 'seed': HELD_OUT_SEED}
+        return _key('play', own, _settings(self.scenario, self.overrides))
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        name = self.player if isinstance(self.player, str) else self.player.algorithm
+        changes = ''.join(f' {name}={value}' for name, value in self.overrides)
+        return f'play {name} {self.scenario}{changes}'
+
+
+Job = Training | Play
+Train = Callable[[training_files.Job, Callable[[Any], bool]], bool]
+"""Carries out a training; True once it has finished. It asks now and then whether to go on."""
+
+
+def with_torch(job: training_files.Job, go_on: Callable[[Any], bool]) -> bool:
+    """Train with the learners of `sec_nodes.learning`."""
+    from sec_nodes.learning.trainer import train
+
+    return train(job, go_on)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Results of jobs in a folder."""
+
+    folder: Path
+
+    def has(self, job: Job) -> bool:
+        """Whether a job is done."""
+        done = self._training(job) / training_files.SUMMARY if isinstance(job, Training) else None
+        return (done or self._play(job)).is_file()  # type: ignore[arg-type]
+
+    def carry_out(self, job: Job, stopped: Callable[[], bool], train: Train = with_torch) -> None:
+        """Do a job, or what is left of it.
+
+        Raises:
+            StoppedError: because `stopped` said so.
+        """
+        if isinstance(job, Play):
+            self._carry_out_play(job, stopped)
+        elif not train(self._order(job), lambda progress: not stopped()):
+            raise StoppedError
+
+    def figures(self, play: Play) -> dict[str, FloatArray]:
+        """Means over the slots of each episode (E,) of everything that scenarios tell."""
+        kept = json.loads(self._play(play).read_text(encoding='utf-8'))
+        return {name: np.array(column, dtype=float) for name, column in kept['figures'].items()}
+
+    def summary(self, training: Training) -> dict[str, Any]:
+        """What a training was and came to."""
+        found = training_files.read_summary(self._training(training))
+        if found is None:
+            raise FileNotFoundError(f'{training.label} is not done')
+        return found
+
+    def curve(self, training: Training) -> dict[str, FloatArray]:
+        """Columns of a training's curve; empty if it was shorter than a row."""
+        path = self._training(training) / training_files.CURVE
+        lines = path.read_text(encoding='utf-8').splitlines()
+        if len(lines) < 2:
+            return {}
+        rows = [[float(cell or 'nan') for cell in line.split(',')] for line in lines[1:]]
+        return dict(zip(lines[0].split(','), np.array(rows).T, strict=True))
+
+    def _order(self, training: Training) -> training_files.Job:
+        return training_files.Job(
+            algorithm=training.algorithm,
+            scenario=training.scenario,
+            seed=training.seed,
+            folder=self._training(training),
+            steps=training.steps,
+            settings=dict(training.hyper),
+            scenario_settings=dict(training.overrides),
+            keep_checkpoint=False,
+        )
+
+    def _carry_out_play(self, play: Play, stopped: Callable[[], bool]) -> None:
+        scenario = systems.system(play.scenario, dict(play.overrides))
+        name = (
+            play.player
+            if isinstance(play.player, str)
+            else str(self._training(play.player) / training_files.POLICY)
+        )
+        controller = systems.controller(name, scenario, seed=0)
+
+        def look() -> None:
+            if stopped():
+                raise StoppedError
+
+        seed = episode_seeds(HELD_OUT_SEED, play.episodes)
+        trace = simulate(scenario, controller, seed, play.slots, after_slot=look)
+        kept = {
+            'job': play.label,
+            'decide_s': float(trace.decide_s.mean()) / trace.episodes,
+            'figures': {name: _numbers(column) for name, column in per_episode(trace).items()},
+        }
+        text = json.dumps(kept, allow_nan=False)
+        training_files.write(self._play(play), lambda file: _put(file, text))
+
+    def _training(self, training: Training) -> Path:
+        return self.folder / training.key
+
+    def _play(self, play: Play) -> Path:
+        return self.folder / f'{play.key}.json'
+
+
+def needs(job: Job) -> Training | None:
+    """The training that must be over before a job can begin."""
+    return job.player if isinstance(job, Play) and isinstance(job.player, Training) else None
+
+
+def _put(file: Any, text: str) -> None:
+    file.write(text.encode())
+
+
+def _numbers(column: FloatArray) -> list[float | None]:
+    """JSON has no NaN: an episode without a value has none."""
+    return [float(f'{value:.9g}') if np.isfinite(value) else None for value in column]
+
+
+def _key(kind: str, *parts: Any) -> str:
+    text = json.dumps([__version__, *parts], sort_keys=True, default=str)
+    return f'{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}'
+
+
+@lru_cache(maxsize=256)
+def _settings(scenario: str, overrides: Overrides) -> str:
+    """All settings of a scenario, as text."""
+    return read_settings(scenario, dict(overrides)).model_dump_json()

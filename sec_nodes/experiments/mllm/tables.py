@@ -1,0 +1,271 @@
+"""Results into tables: a line for each quantity of each player at each place of a figure."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from sec_nodes.experiments.jobs import Store
+from sec_nodes.experiments.mllm.figures import FLAT, Figure, Point
+from sec_nodes.experiments.mllm.plans import LEARNERS, OPTIMUM, Plan
+from sec_nodes.experiments.mllm.published import number
+from sec_nodes.experiments.statistics import (
+    Interval,
+    improvement_interval,
+    interquartile_interval,
+    mean_interval,
+    normalised,
+    paired_percent,
+    performance_profile,
+    scaled_mean,
+)
+from sec_nodes.slot import FloatArray
+
+QUANTITIES = {
+    'cost': 'penalised cost',
+    'raw_cost': 'cost of eq. (31)',
+    'reward': 'reward of eq. (34)',
+    'latency_s': 'latency [s]',
+    'energy_j': 'energy [J]',
+    'completion': 'completed',
+    'violations': 'violations',
+    'uav_share': 'on UAVs',
+}
+"""What is reported, per slot; `latency_s` is the mean over the tasks that were served."""
+PRICES = ('cost', 'raw_cost', 'reward', 'latency_s', 'energy_j')
+"""Positive quantities, of which ratios make sense."""
+
+MEAN = 'mean'
+ABOVE_FLAT = f'above {FLAT}'
+ABOVE_OPTIMUM = f'above {OPTIMUM}'
+ABOVE_FIRST = 'above first'
+SCORE = 'score'
+INTERQUARTILE = 'interquartile mean'
+IMPROVEMENT = f'better than {FLAT}'
+PROFILE = 'above '
+ALL_MODES = 'all'
+_RATIO_TO = 'myopic'
+LEVELS = (0.5, 0.8, 0.9, 0.95, 1.0)
+"""Scores that performance profiles are told at."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number with its interval."""
+
+    figure: int
+    mode: str
+    """`all` for scores over modes."""
+    x: float | None
+    """Where in the sweep."""
+    player: str
+    runs: int
+    """Trainings; 1 of what is not trained."""
+    episodes: int
+    quantity: str
+    """One of `QUANTITIES`, or `score`."""
+    relation: str
+    """`mean`; or by how many percent it lies above that of another player (`above NAME`) or of
+    the same one at the first place of the sweep (`above first`); `score` has 0 = masked random
+    and 1 = per-slot optimum, from the means over the episodes that the optimum plays."""
+    value: float
+    low: float
+    high: float
+    published: float | None
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a point came to."""
+
+    point: Point
+    figures: dict[str, FloatArray]
+    """(R, E) means over the slots, by quantity."""
+
+    @property
+    def runs(self) -> int:
+        """R."""
+        return len(self.figures['cost'])
+
+    @property
+    def episodes(self) -> int:
+        """E."""
+        return self.figures['cost'].shape[1]
+
+
+def played(points: Iterable[Point], store: Store) -> list[Played]:
+    """Results of points."""
+    found = []
+    for point in points:
+        runs = [store.figures(play) for play in point.plays]
+        figures = {name: np.stack([run[name] for run in runs]) for name in QUANTITIES}
+        found.append(Played(point, figures))
+    return found
+
+
+def figure_rows(figure: Figure, plan: Plan, store: Store) -> list[Row]:
+    """The table of a figure."""
+    results = played(figure.points(plan), store)
+    return [*_rows(figure.number, results), *_score_rows(figure.number, results)]
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Write a table as CSV."""
+    names = [column.name for column in fields(Row)]
+    with path.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(names)
+        writer.writerows([_cell(getattr(row, name)) for name in names] for row in rows)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read what `write_rows` wrote."""
+    with path.open(newline='', encoding='utf-8') as file:
+        return [
+            Row(
+                figure=int(line['figure']),
+                mode=line['mode'],
+                x=_number(line['x']),
+                player=line['player'],
+                runs=int(line['runs']),
+                episodes=int(line['episodes']),
+                quantity=line['quantity'],
+                relation=line['relation'],
+                value=float(line['value']),
+                low=float(line['low']),
+                high=float(line['high']),
+                published=_number(line['published']),
+            )
+            for line in csv.DictReader(file)
+        ]
+
+
+def _rows(figure: int, results: Sequence[Played]) -> Iterator[Row]:
+    for result in results:
+        for name in QUANTITIES:
+            yield _row(figure, result, name, MEAN, _mean(result, name, results))
+        for relation, other in _others(result, results):
+            for name in PRICES if relation != ABOVE_OPTIMUM else ('cost',):
+                few = min(result.episodes, other.episodes)
+                ours, theirs = result.figures[name][:, :few], other.figures[name][:, :few]
+                yield _row(figure, result, name, relation, paired_percent(ours, theirs))
+
+
+def _mean(result: Played, name: str, results: Sequence[Played]) -> Interval:
+    """Mean over all episodes; of what played few of them, by its ratio to who played all."""
+    base = _at(results, result.point, _RATIO_TO)
+    if name in PRICES and result.episodes < base.episodes:
+        theirs = base.figures[name]
+        return scaled_mean(result.figures[name], theirs[:, : result.episodes], theirs)
+    return mean_interval(result.figures[name])
+
+
+def _others(result: Played, results: Sequence[Played]) -> Iterator[tuple[str, Played]]:
+    """Who a point is compared with."""
+    point = result.point
+    places = [other for other in results if other.point.mode == point.mode]
+    flat = [other for other in places if other.point.player == FLAT and other.point.x == point.x]
+    if flat and flat[0] is not result:
+        yield ABOVE_FLAT, flat[0]
+    if point.player != OPTIMUM:
+        yield ABOVE_OPTIMUM, _at(results, point, OPTIMUM)
+    first = next(other for other in places if other.point.player == point.player)
+    if first is not result:
+        yield ABOVE_FIRST, first
+
+
+def _at(results: Sequence[Played], point: Point, player: str) -> Played:
+    """Another player at the same place; places without one, of Fig. 4, share the mode's."""
+    same_mode = [
+        other
+        for other in results
+        if other.point.mode == point.mode and other.point.player == player
+    ]
+    return next((other for other in same_mode if other.point.x == point.x), same_mode[0])
+
+
+def _score_rows(figure: int, results: Sequence[Played]) -> Iterator[Row]:
+    """Scores of all that is neither random nor optimal; over all modes where there are several."""
+    scored = [
+        (result, _scores(result, results))
+        for result in results
+        if result.point.player not in ('masked_random', OPTIMUM)
+    ]
+    for result, scores in scored:
+        found = interquartile_interval([scores])
+        yield _row(figure, result, SCORE, INTERQUARTILE, found)
+    if len({result.point.mode for result in results}) == 1:
+        return
+    by_player = {
+        name: [(result, scores) for result, scores in scored if result.point.player == name]
+        for name in LEARNERS
+    }
+    flat = [scores for _, scores in by_player[FLAT]]
+    for entries in by_player.values():
+        if entries:
+            yield from _over_modes(figure, entries, flat)
+
+
+def _over_modes(
+    figure: int, entries: Sequence[tuple[Played, FloatArray]], flat: Sequence[FloatArray]
+) -> Iterator[Row]:
+    """Interquartile mean, chance of being better than AD-SAC, and profile over all modes."""
+    result, scores = entries[0][0], [scores for _, scores in entries]
+
+    def row(relation: str, found: Interval) -> Row:
+        return replace(_row(figure, result, SCORE, relation, found), mode=ALL_MODES)
+
+    yield row(INTERQUARTILE, interquartile_interval(scores))
+    if result.point.player != FLAT:
+        yield row(IMPROVEMENT, improvement_interval(scores, flat))
+    profile = performance_profile(scores, np.array(LEVELS))
+    for level, share in zip(LEVELS, profile, strict=True):
+        yield row(f'{PROFILE}{level}', Interval(float(share), np.nan, np.nan))
+
+
+def _scores(result: Played, results: Sequence[Played]) -> FloatArray:
+    """(R,) scores of the runs, from the episodes that the optimum plays."""
+    best = _at(results, result.point, OPTIMUM)
+    random = _at(results, result.point, 'masked_random')
+    few = best.episodes
+    means = [np.nanmean(each.figures['cost'][:, :few], axis=1) for each in (result, random, best)]
+    return normalised(means[0], float(means[1][0]), float(means[2][0]))
+
+
+def _row(figure: int, result: Played, quantity: str, relation: str, found: Interval) -> Row:
+    point = result.point
+    return Row(
+        figure=figure,
+        mode=point.mode,
+        x=point.x,
+        player=point.player,
+        runs=result.runs,
+        episodes=result.episodes,
+        quantity=quantity,
+        relation=relation,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        published=_published(figure, point, quantity, relation),
+    )
+
+
+def _published(figure: int, point: Point, quantity: str, relation: str) -> float | None:
+    """Printed numbers are about the paper's problem: `paper`, and `fig7` for Fig. 7."""
+    if point.mode not in ('paper', 'fig7'):
+        return None
+    return number(figure, point.player, point.x, quantity, relation)
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, float):
+        return f'{value:.6g}'
+    return '' if value is None else value
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None
