@@ -28,6 +28,10 @@ class MaskedCategorical:
         self.log_probs = log_softmax(scores, -1)
         self.probs = self.log_probs.exp()
 
+    def admissible(self) -> Tensor:
+        """How many options each device has (..., K) int64."""
+        return (self.log_probs > FORBIDDEN / 2).sum(-1)
+
     def entropy(self) -> Tensor:
         """(..., K) [nat]."""
         return -(self.probs * self.log_probs).sum(-1)
