@@ -14,7 +14,13 @@ from sec_nodes.scenarios.offloading import Offloading
 from sec_nodes.slot import LOCAL, FloatArray, IntArray, SlotDecision, SlotState
 
 ENTRY_POINT_GROUP = 'sec_nodes.controllers'
-BUILT_IN = ('sec_nodes.controllers.baselines', 'sec_nodes.controllers.greedy')
+BUILT_IN = (
+    'sec_nodes.controllers.baselines',
+    'sec_nodes.controllers.greedy',
+    'sec_nodes.controllers.mllm.learned_slot',
+)
+POLICY_SUFFIX = '.npz'
+"""Names that end so are files of trained policies."""
 
 
 class ControllerError(ValueError):
@@ -33,6 +39,8 @@ class Controller(ABC):
     name: ClassVar[str]
     computes_on_devices: ClassVar[bool] = False
     """Whether it has no way but the devices' own computers."""
+    plays: ClassVar[str | None] = None
+    """The only scenario that it can play; None for any."""
 
     def __init__(self, scenario: Offloading, seed: int = 0) -> None:
         self.scenario = scenario
@@ -68,7 +76,23 @@ def controller_names() -> list[str]:
 
 
 def controller_class(name: str) -> type[Controller]:
-    """The class of one of `controller_names`."""
+    """The class of a controller.
+
+    Args:
+        name: one of `controller_names`, `package.module:Class`, or a file of a trained policy.
+
+    Raises:
+        ControllerError: there is none.
+    """
+    _load_known()
+    if name.endswith(POLICY_SUFFIX):
+        from sec_nodes.controllers.learned import player
+
+        return player(name, 'learned_slot')[0]
+    if ':' in name:
+        return _imported(name)
+    if name not in _registry:
+        raise ControllerError(f'unknown controller {name!r}; {suggest(name, list(_registry))}')
     return _registry[name]
 
 
@@ -76,7 +100,8 @@ def create(name: str, scenario: Any, seed: int = 0) -> Controller:
     """A controller by name.
 
     Args:
-        name: registered name, or `package.module:Class` of a class that is not registered.
+        name: registered name, `package.module:Class` of a class that is not registered, or
+            NAME.npz, a trained policy.
         scenario: system to control; in simulations of other scenarios than survey, their view in
             the vocabulary of `sec_nodes.slot`.
         seed: seed of the controller's own randomness.
@@ -85,23 +110,35 @@ def create(name: str, scenario: Any, seed: int = 0) -> Controller:
         ControllerError: no controller has this name, the class is none, or the scenario is not
             one that it can play.
     """
-    _load_known()
-    if ':' not in name and name not in _registry:
-        raise ControllerError(f'unknown controller {name!r}; {suggest(name, list(_registry))}')
-    kind = _imported(name) if ':' in name else _registry[name]
+    kind = controller_class(name)
     devices_compute = getattr(scenario, 'devices_compute', True)
     if kind.computes_on_devices and not devices_compute:
-        able = [known for known in controller_names() if can_play(known, devices_compute)]
+        scenario_name = scenario.settings.name
+        able = [known for known in controller_names() if can_play(known, scenario_name, False)]
         raise ControllerError(
             f'controller {name!r} leaves tasks on their devices, but devices of '
-            f'{scenario.settings.name} cannot compute; those that can play: {", ".join(able)}'
+            f'{scenario_name} cannot compute; those that can play: {", ".join(able)}'
+        )
+    if kind.plays is not None and kind.plays != scenario.settings.name:
+        raise ControllerError(
+            f'controller {name!r} was made for scenario {kind.plays}, not for '
+            f'{scenario.settings.name}; choose that scenario, or another controller'
         )
     return kind(scenario, seed)
 
 
-def can_play(name: str, devices_compute: bool) -> bool:
-    """Whether one of `controller_names` can play where devices compute, or do not."""
-    return devices_compute or not _registry[name].computes_on_devices
+def can_play(name: str, scenario_name: str, devices_compute: bool) -> bool:
+    """Whether one of `controller_names` can play a scenario.
+
+    Args:
+        name: of the controller.
+        scenario_name: without its mode.
+        devices_compute: whether devices do so there.
+    """
+    kind = _registry[name]
+    return kind.plays in (None, scenario_name) and (
+        devices_compute or not kind.computes_on_devices
+    )
 
 
 def own_cut(state: SlotState) -> IntArray:

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any, ClassVar, Generic, TypeVar
 
 from sec_nodes.config import suggest
-from sec_nodes.controllers.base import ControllerError
+from sec_nodes.controllers.base import POLICY_SUFFIX, ControllerError
 from sec_nodes.scenarios.base import Scenario
 from sec_nodes.slot import FloatArray
 
@@ -20,6 +20,7 @@ BUILT_IN: dict[str, tuple[str, ...]] = {
         'sec_nodes.controllers.mllm.baselines',
         'sec_nodes.controllers.mllm.optimum',
         'sec_nodes.controllers.mllm.exact',
+        'sec_nodes.controllers.mllm.learned',
     ),
     'maritime': (
         'sec_nodes.controllers.maritime.baselines',
@@ -114,16 +115,34 @@ def create_batch(
     """A controller by name.
 
     Args:
-        name: one of `batch_controller_names`.
+        name: one of `batch_controller_names`, or NAME.npz, a trained policy.
         scenario: system to control.
         seed: seed of the controller's own randomness.
 
     Raises:
-        ControllerError: no controller of this scenario has this name.
+        ControllerError: no controller of this scenario has this name, or none that fits it.
     """
+    if name.endswith(POLICY_SUFFIX):
+        return _trained(name, scenario, seed)
     known = batch_controller_names(scenario.name)
     if name not in known:
         raise ControllerError(
             f'unknown controller {name!r} for scenario {scenario.name}; {suggest(name, known)}'
         )
     return _registry[scenario.name, name](scenario, seed)
+
+
+def _trained(
+    path: str, scenario: Scenario[Any, Any, Any], seed: int
+) -> BatchController[Any, Any, Any]:
+    """The controller that plays a file."""
+    from sec_nodes.controllers.learned import player
+
+    kind, of_scenario = player(path, 'learned')
+    if of_scenario != scenario.name:
+        raise ControllerError(
+            f'controller {path!r} was made for scenario {of_scenario}, not for {scenario.name}; '
+            'choose that scenario, or another controller'
+        )
+    made: BatchController[Any, Any, Any] = kind(scenario, seed)
+    return made

@@ -1,7 +1,8 @@
 """Trained policies that decide with numpy alone.
 
-A policy is a file NAME.npz: arrays, and `description`, a JSON text that says what they are. Its
-`kind` names the class that reads the rest; `flat`, here, is fully connected networks:
+A policy is a file NAME.npz: arrays, and `description`, a JSON text that says what they are:
+`kind` names the class that reads them, `algorithm` who learnt them, `scenario` (without its mode),
+`mode` and `settings` (complete) what was played. `flat`, here, is fully connected networks:
 
 =============== ============= ================================================================
 array           shape         meaning
@@ -36,12 +37,14 @@ from sec_nodes.controllers.base import ControllerError
 from sec_nodes.controllers.networks import FewCalls, Layer, Layers, forward
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
-SUFFIX = '.npz'
 KINDS = {
     'flat': 'sec_nodes.controllers.learned:FlatPolicy',
     'set': 'sec_nodes.controllers.mllm.set_policy:SetPolicy',
 }
 """Where the class of each kind of policy is; imported when it is needed."""
+
+PLAYERS = {'mllm': 'sec_nodes.controllers.mllm'}
+"""By scenario, the package whose modules `learned` and `learned_slot` play policies."""
 
 MaskOf = Callable[[FloatArray], BoolArray]
 """Options (B, K, S) of devices if the continuous part (B, D) is carried out."""
@@ -150,6 +153,24 @@ def write_policy(
     with Path(path).open('wb') as file:
         named: dict[str, Any] = {'description': np.array(text), **dict(sorted(arrays.items()))}
         np.savez_compressed(file, **named)
+
+
+def player(path: str, module: str) -> tuple[type[Any], str]:
+    """The class of a controller that plays a file, and the scenario that the file is for.
+
+    Args:
+        path: NAME.npz, which becomes the controller's name.
+        module: `learned` for many copies, `learned_slot` for single slots.
+
+    Raises:
+        ControllerError: no such file, no policy, or one for a scenario that has no learners.
+    """
+    file = read_policy(Path(path))
+    scenario = file.description.get('scenario')
+    if scenario not in PLAYERS:
+        raise file.error(f'scenario = {scenario!r}; {suggest(str(scenario), list(PLAYERS))}')
+    made: type[Any] = import_module(f'{PLAYERS[scenario]}.{module}').from_file(path, file)
+    return made, scenario
 
 
 class FlatPolicy:

@@ -122,7 +122,8 @@ def controllers_of(scenario: AnyScenario, in_all: bool = False) -> list[str]:
         in_all: leave out those that are for small cases only.
     """
     if isinstance(scenario, FlownSystem):
-        return base.controller_names()
+        name = scenario.world.settings.name
+        return [known for known in base.controller_names() if base.can_play(known, name, True)]
     return batch_controller_names(scenario.name, in_all)
 
 
@@ -130,7 +131,8 @@ def controller(name: str, scenario: AnyScenario, seed: int) -> AnyController:
     """A controller of a scenario.
 
     Args:
-        name: one of `controllers_of`, or `package.module:Class` of a controller of single slots.
+        name: one of `controllers_of`, `package.module:Class` of a controller of single slots, or
+            NAME.npz, a trained policy.
         scenario: what it controls.
         seed: seed of its own randomness.
 
@@ -142,7 +144,7 @@ def controller(name: str, scenario: AnyScenario, seed: int) -> AnyController:
             return EachCopy(
                 scenario, base.create(name, scenario.world.scenario, seed), FlownView()
             )
-        if ':' in name:
+        if ':' in name and not name.endswith(base.POLICY_SUFFIX):
             view = _view(scenario)
             return EachCopy(scenario, base.create(name, view, seed), view)
         return create_batch(name, scenario, seed)

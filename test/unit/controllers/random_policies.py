@@ -6,6 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from sec_nodes.controllers.learned import write_policy
+from sec_nodes.scenarios.mllm import Mllm
+from sec_nodes.scenarios.mllm.observation import Observer
+from sec_nodes.scenarios.registry import read_settings
+
 
 def flat_policy(
     observation, devices, options, continuous, *, bins=None, widths=((32, 24), (16,)), seed=0
@@ -40,3 +45,25 @@ def flat_policy(
         'bins': None if bins is None else list(bins),
     }
     return description, arrays
+
+
+def mllm_policy(path, scenario='mllm:stress', changes=None, **options):
+    """Write a random flat policy for a scenario, as if trained on it; returns its path.
+
+    Options are those of `flat_policy`.
+    """
+    settings = read_settings(scenario, changes)
+    system = Mllm(settings)
+    devices, moves = system.n_devices, 2 * system.n_uavs
+    description, arrays = flat_policy(
+        Observer(system).length, devices, system.n_servers, devices + moves, **options
+    )
+    # observations are near [0, 1]; so standardised, the networks tell slots apart
+    arrays['obs_std'][:] = 0.3
+    description |= {
+        'scenario': 'mllm',
+        'mode': scenario.partition(':')[2] or None,
+        'settings': settings.model_dump(mode='json'),
+    }
+    write_policy(path, description, arrays)
+    return path
