@@ -186,6 +186,83 @@ def simulate(
 
 
 @app.command()
+def train(
+    scenario: Annotated[
+        str | None,
+        typer.Argument(help='Scenario by name, with a mode: mllm:stress.', show_default=False),
+    ] = None,
+    algo: Annotated[
+        str | None,
+        typer.Option(help='Algorithm, such as ad_sac; several as a,b,c.', show_default=False),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help='Runs of each algorithm, from seeds 0, 1 ... Default: 1.'),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(help='Slots of each run. Default: 100000, or as many as --minutes allow.'),
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help='CPU-minutes of each run.')] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help='Hyper-parameters: default, paper_table2 or paper_text.'),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option('--set', help='Change a hyper-parameter: gamma=0.9. Repeatable.'),
+    ] = None,
+    scenario_settings: Annotated[
+        list[str] | None,
+        typer.Option('--set-scenario', help='Change the scenario: devices.count=20. Repeatable.'),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(help='Go on with a run, by folder or name; --steps makes it longer.'),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help='Runs at a time. Default: one a core.')
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(help='Train on a Ray cluster: address of its head, auto, or local.'),
+    ] = None,
+    results: Annotated[Path, typer.Option(help='Folder that gets one folder a run.')] = Path(
+        'results'
+    ),
+    run: Annotated[
+        str | None, typer.Option(help='Name of the run; made from the time otherwise.')
+    ] = None,
+) -> None:
+    """Train an algorithm on a scenario, one process a seed.
+
+    Needs torch (`make setup-train`); flying what was learnt does not. Ctrl-C ends the episodes
+    and leaves checkpoints, a second Ctrl-C ends at once.
+
+    Exit codes: 0 finished, 1 a run failed, 2 wrong input, 130 interrupted.
+    """
+    from sec_nodes.cli.train import Request, carry_out
+
+    request = Request(
+        scenario=scenario,
+        algorithms=algo,
+        seeds=seeds,
+        steps=steps,
+        minutes=minutes,
+        profile=profile,
+        settings=settings or [],
+        scenario_settings=scenario_settings or [],
+        resume=resume,
+        workers=workers,
+        ray=ray,
+        results=results,
+        run=run,
+    )
+    with clear_errors():
+        raise typer.Exit(carry_out(request, Console()))
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help='Folder of a run, or its name below results/.')],
 ) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sec_nodes.cli.training_environment import ROOT, go_on_there, has_libraries
 from sec_nodes.config import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ MODELS = typer.Typer(
     help='Models: what there is, and how to make, convert, time and examine them.',
     no_args_is_help=True,
 )
-_ROOT = Path(__file__).resolve().parents[2]
+_TRAINING = ('torch', 'transformers', 'onnxscript')
 BUILT = Path('build/models')
 """Where what is built goes unless told otherwise: beside the shipped models, not among them."""
 
@@ -94,7 +92,7 @@ def build(
         trainers = _trainers()
         if name in trainers:
             _refuse_network_options(name, context)
-            _run_in_training_environment([*trainers[name], '--models-dir', str(models_dir)])
+            go_on_there(_TRAINING, [*trainers[name], '--models-dir', str(models_dir)])
         elif name in NETWORKS:
             _build_network(name, models_dir, seed, width, image_size, classes, weights)
         else:
@@ -178,12 +176,11 @@ def convert(
                     f'level {level!r} in --levels is unknown; choose from {", ".join(LEVELS)} '
                     '(fp32 is always there)'
                 )
-        if not _has_training_libraries():
+        if not has_libraries(_TRAINING):
             order = ['-m', 'sec_nodes.cli.main', 'models', 'convert', source]
             order += ['--models-dir', str(models_dir), '--levels', levels]
             order += ['--name', name] if name else []
-            _run_in_training_environment(order)
-            return
+            go_on_there(_TRAINING, order)
         from sec_nodes.conversion.convert import convert_model
 
         entries = convert_model(source, models_dir, name, _names(levels), print)
@@ -277,13 +274,9 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(',') if part.strip())
 
 
-def _has_training_libraries() -> bool:
-    return all(importlib.util.find_spec(name) for name in ('torch', 'transformers', 'onnxscript'))
-
-
 def _trainers() -> dict[str, list[str]]:
     """Commands that train the shipped models, by id; none in an installed copy without tools/."""
-    tools = _ROOT / 'tools'
+    tools = ROOT / 'tools'
     scripts = {
         'scene-s': 'train_scene_classifier.py',
         'scene-l': 'train_scene_classifier.py',
@@ -295,22 +288,3 @@ def _trainers() -> dict[str, list[str]]:
         for name, script in scripts.items()
         if (tools / script).is_file()
     }
-
-
-def _training_python() -> Path:
-    """The interpreter that `make setup-train` made."""
-    return _ROOT / '.venv-train' / 'bin' / 'python'
-
-
-def _run_in_training_environment(order: list[str]) -> None:
-    """Run Python where torch is: here, or in .venv-train. ConfigError if it is nowhere."""
-    python = Path(sys.executable) if _has_training_libraries() else _training_python()
-    if not python.is_file():
-        raise ConfigError(
-            'torch and transformers are needed for this and are not installed; '
-            'make them with: make setup-train'
-        )
-    path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get('PYTHONPATH')])])
-    done = subprocess.run([python, *order], env=os.environ | {'PYTHONPATH': path}, check=False)
-    if done.returncode:
-        raise typer.Exit(done.returncode)

@@ -136,6 +136,8 @@ class Training:
         Raises:
             TrainingError: a figure became infinite or no number.
         """
+        if not self.spent:  # an earlier end is made longer
+            (self.job.folder / SUMMARY).unlink(missing_ok=True)
         go_on, reported_s, saved_s = on_progress(self.progress()), 0.0, self.wall_s
         with SummaryWriter(str(self.job.folder), purge_step=self.steps) as log:
             while go_on and not self.spent:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from sec_nodes.cli import examination, profiling
 from sec_nodes.cli import main as cli
 from sec_nodes.cli import models as commands
+from sec_nodes.cli import training_environment
 from sec_nodes.cli.cards import kinds_tables
 from sec_nodes.inference.engine import SplitModel
 from sec_nodes.inference.language import LanguageModel
@@ -358,8 +359,9 @@ def test_wrong_input_says_what_and_how_to_mend_it(sec, arguments, message):
 
 
 def test_converting_without_the_libraries_names_the_remedy(sec, monkeypatch, tmp_path):
-    monkeypatch.setattr(commands, '_has_training_libraries', lambda: False)
-    monkeypatch.setattr(commands, '_training_python', lambda: tmp_path / 'none')
+    monkeypatch.setattr(commands, 'has_libraries', lambda names: False)
+    monkeypatch.setattr(training_environment, 'has_libraries', lambda names: False)
+    monkeypatch.setattr(training_environment, 'training_python', lambda: tmp_path / 'none')
     result = sec('convert', 'some/model')
     assert result.exit_code == 2
     assert 'make setup-train' in result.stderr
