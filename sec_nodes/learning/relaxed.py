@@ -28,7 +28,7 @@ class RelaxedProblem(Problem):
 
     def __init__(self, problem: Problem) -> None:
         shape = problem.shape
-        self.shape = Shape(shape.observation, 0, 0, shape.scores + shape.continuous)
+        self.shape = Shape(shape.observation, 0, 1, shape.scores + shape.continuous)
         self.copies, self.horizon = problem.copies, problem.horizon
 
     def reset(self, seed: int | None = None) -> Tensor:
@@ -83,7 +83,7 @@ class Relaxed(Learner):
         """
         if not torch.equal(self._split(self._sent)[1], action.continuous):
             raise ValueError('learn from the action that act gave last: its scores are needed')
-        numbers = Action(torch.zeros(len(observation), 0, dtype=torch.int64), self._sent)
+        numbers = Action(_no_choice(observation), self._sent)
         total = replace(turn, reward=turn.reward.sum(-1, keepdim=True))
         return self.inner.learn(observation, numbers, total)
 
@@ -106,5 +106,12 @@ class Relaxed(Learner):
 
     def _action(self, observation: Tensor, scores: Tensor, continuous: Tensor) -> Action:
         """The action that scores (X, K S) and a continuous part mean."""
+        if not self.shape.devices:
+            return Action(_no_choice(observation), continuous)
         mask = self.problem.mask(observation, continuous)
         return Action(scores.view(mask.shape).masked_fill(~mask, FORBIDDEN).argmax(-1), continuous)
+
+
+def _no_choice(observation: Tensor) -> Tensor:
+    """(X, 0)."""
+    return torch.zeros(len(observation), 0, dtype=torch.int64)
