@@ -53,7 +53,12 @@ _LEAST_STD, _LARGEST = 1e-3, 10.0
 
 
 class Policy(Protocol):
-    """What the class of a kind offers, besides being made of a `PolicyFile` and settings."""
+    """What the class of a kind offers.
+
+    It is made of the description, the arrays, the settings of the scenario and `moves_first`,
+    whether UAVs have moved when devices transmit. They have in training; in ROS they transmit
+    where they are seen.
+    """
 
     any_fleet: ClassVar[bool]
     """Whether it decides for any number of devices and servers."""
@@ -90,18 +95,19 @@ class PolicyFile:
         found: type[Any] = getattr(import_module(module), attribute)
         return found
 
-    def policy(self, settings: Any) -> Policy:
+    def policy(self, settings: Any, moves_first: bool = True) -> Policy:
         """The policy, ready to decide.
 
         Args:
             settings: the scenario that it shall play.
+            moves_first: whether UAVs have moved when devices transmit.
 
         Raises:
             ControllerError: the arrays are not those that the description promises.
         """
         kind = self.kind
         try:
-            made: Policy = kind(self.description, self.arrays, settings)
+            made: Policy = kind(self.description, self.arrays, settings, moves_first)
         except (ValueError, KeyError, TypeError) as error:
             why = f'{error} is missing' if isinstance(error, KeyError) else str(error)
             raise self.error(why) from None
@@ -180,7 +186,8 @@ class FlatPolicy:
         description: `shape` with `observation`, `devices`, `options` and `continuous`; number of
             `networks`; `bins` of each continuous number, or null.
         arrays: see the module.
-        settings: of no use here.
+        settings: of no use here, the observation says it all.
+        moves_first: likewise; who may be served is for the mask to say.
 
     Raises:
         ValueError: sizes that do not fit together, or numbers that are none.
@@ -194,6 +201,7 @@ class FlatPolicy:
         description: Mapping[str, Any],
         arrays: Mapping[str, NDArray[Any]],
         settings: Any = None,
+        moves_first: bool = True,
     ) -> None:
         shape = description['shape']
         self.observation = int(shape['observation'])

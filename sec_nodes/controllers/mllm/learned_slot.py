@@ -71,7 +71,7 @@ class LearnedSlot(Controller):
         settings = scenario.settings
         file = self.file or best_fit(self.name, settings)
         require_fit(file, settings, self.name)
-        self._policy = file.policy(settings)
+        self._policy = file.policy(settings, moves_first=False)
         self._sight, self._controls = SlotSight(scenario), Controls(settings)
         self._devices = settings.devices.count
         self.unseen = 0
