@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
@@ -128,6 +129,11 @@ class Store:
         elif not train(self._order(job), lambda progress: not stopped()):
             raise StoppedError
 
+    def play_cpu_s(self, play: Play) -> float:
+        """CPU time that a play took [s]."""
+        kept = json.loads(self._play(play).read_text(encoding='utf-8'))
+        return float(kept['cpu_s'])
+
     def figures(self, play: Play) -> dict[str, FloatArray]:
         """Means over the slots of each episode (E,) of everything that scenarios tell."""
         kept = json.loads(self._play(play).read_text(encoding='utf-8'))
@@ -168,6 +174,7 @@ class Store:
             if isinstance(play.player, str)
             else str(self._training(play.player) / training_files.POLICY)
         )
+        begun_s = time.process_time()
         controller = systems.controller(name, scenario, seed=0)
 
         def look() -> None:
@@ -178,7 +185,7 @@ class Store:
         trace = simulate(scenario, controller, seed, play.slots, after_slot=look)
         kept = {
             'job': play.label,
-            'decide_s': float(trace.decide_s.mean()) / trace.episodes,
+            'cpu_s': round(time.process_time() - begun_s, 3),
             'figures': {name: _numbers(column) for name, column in per_episode(trace).items()},
         }
         text = json.dumps(kept, allow_nan=False)

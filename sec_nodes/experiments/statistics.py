@@ -120,8 +120,9 @@ def paired_percent(ours: FloatArray, theirs: FloatArray, draws: int = DRAWS) -> 
     """
     now, drawn_ours, drawn_theirs = _paired(ours, theirs, draws)
     base = _mean(theirs)
-    drawn = 100 * (drawn_ours - drawn_theirs) / np.abs(drawn_theirs)
-    return _ends(100 * (now - base) / abs(base), drawn)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        drawn = 100 * (drawn_ours - drawn_theirs) / np.abs(drawn_theirs)
+    return _ends(100 * (now - base) / abs(base) if base else np.nan, drawn)
 
 
 def scaled_mean(

@@ -11,7 +11,13 @@ import numpy as np
 
 from sec_nodes.experiments.jobs import Store
 from sec_nodes.experiments.mllm.figures import FLAT, Figure, Point
-from sec_nodes.experiments.mllm.plans import LEARNERS, OPTIMUM, Plan
+from sec_nodes.experiments.mllm.plans import (
+    LEARNERS,
+    OPTIMUM,
+    STRUCTURED,
+    USUAL_CRITIC_RATE,
+    Plan,
+)
 from sec_nodes.experiments.mllm.published import number
 from sec_nodes.experiments.statistics import (
     Interval,
@@ -38,9 +44,15 @@ QUANTITIES = {
 """What is reported, per slot; `latency_s` is the mean over the tasks that were served."""
 PRICES = ('cost', 'raw_cost', 'reward', 'latency_s', 'energy_j')
 """Positive quantities, of which ratios make sense."""
+FLUCTUATION, WHILE_LEARNING = 'fluctuation', 'cost while learning'
+"""Of the curves: spread of the cost about its trend in the second half [%], and mean cost. Their
+ends are the least and the largest of the runs."""
+_ROWS_OF_A_CURVE = 8
+"""Fewer tell nothing of fluctuations."""
 
 MEAN = 'mean'
 ABOVE_FLAT = f'above {FLAT}'
+ABOVE_STRUCTURED = f'above {STRUCTURED}'
 ABOVE_OPTIMUM = f'above {OPTIMUM}'
 ABOVE_FIRST = 'above first'
 SCORE = 'score'
@@ -48,7 +60,11 @@ INTERQUARTILE = 'interquartile mean'
 IMPROVEMENT = f'better than {FLAT}'
 PROFILE = 'above '
 ALL_MODES = 'all'
+_COMPARED = {ABOVE_OPTIMUM: ('cost',), ABOVE_FIRST: (*PRICES, 'uav_share')}
+"""Quantities that are compared, if not all prices."""
 _RATIO_TO = 'myopic'
+CURVED = (3, 4)
+"""Figures that show trainings."""
 LEVELS = (0.5, 0.8, 0.9, 0.95, 1.0)
 """Scores that performance profiles are told at."""
 
@@ -110,7 +126,10 @@ def played(points: Iterable[Point], store: Store) -> list[Played]:
 def figure_rows(figure: Figure, plan: Plan, store: Store) -> list[Row]:
     """The table of a figure."""
     results = played(figure.points(plan), store)
-    return [*_rows(figure.number, results), *_score_rows(figure.number, results)]
+    rows = [*_rows(figure.number, results), *_score_rows(figure.number, results)]
+    if figure.number in CURVED:
+        rows += _curve_rows(figure.number, results, store)
+    return rows
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
@@ -149,7 +168,7 @@ def _rows(figure: int, results: Sequence[Played]) -> Iterator[Row]:
         for name in QUANTITIES:
             yield _row(figure, result, name, MEAN, _mean(result, name, results))
         for relation, other in _others(result, results):
-            for name in PRICES if relation != ABOVE_OPTIMUM else ('cost',):
+            for name in _COMPARED.get(relation, PRICES):
                 few = min(result.episodes, other.episodes)
                 ours, theirs = result.figures[name][:, :few], other.figures[name][:, :few]
                 yield _row(figure, result, name, relation, paired_percent(ours, theirs))
@@ -168,14 +187,22 @@ def _others(result: Played, results: Sequence[Played]) -> Iterator[tuple[str, Pl
     """Who a point is compared with."""
     point = result.point
     places = [other for other in results if other.point.mode == point.mode]
-    flat = [other for other in places if other.point.player == FLAT and other.point.x == point.x]
-    if flat and flat[0] is not result:
-        yield ABOVE_FLAT, flat[0]
+    for relation, name in ((ABOVE_FLAT, FLAT), (ABOVE_STRUCTURED, STRUCTURED)):
+        other = next((each for each in places if _is_base(each.point, name, point)), None)
+        if other is not None and other is not result:
+            yield relation, other
     if point.player != OPTIMUM:
         yield ABOVE_OPTIMUM, _at(results, point, OPTIMUM)
     first = next(other for other in places if other.point.player == point.player)
     if first is not result:
         yield ABOVE_FIRST, first
+
+
+def _is_base(base: Point, player: str, point: Point) -> bool:
+    """Whether `player` at `base` is whom a point is compared with; in Fig. 4 at the usual rate."""
+    same_player_swept = point.player == player and point.x is not None
+    x = USUAL_CRITIC_RATE if same_player_swept else point.x
+    return base.player == player and base.x == x
 
 
 def _at(results: Sequence[Played], point: Point, player: str) -> Played:
@@ -234,6 +261,28 @@ def _scores(result: Played, results: Sequence[Played]) -> FloatArray:
     few = best.episodes
     means = [np.nanmean(each.figures['cost'][:, :few], axis=1) for each in (result, random, best)]
     return normalised(means[0], float(means[1][0]), float(means[2][0]))
+
+
+def _curve_rows(figure: int, results: Sequence[Played], store: Store) -> Iterator[Row]:
+    """How trainings went, where their curves are long enough to tell."""
+    for result in results:
+        costs = [
+            store.curve(training).get('cost', np.zeros(0)) for training in result.point.trainings
+        ]
+        if not costs or min(map(len, costs)) < _ROWS_OF_A_CURVE:
+            continue
+        for name, of_run in ((FLUCTUATION, _fluctuation), (WHILE_LEARNING, np.mean)):
+            found = [float(of_run(cost)) for cost in costs]
+            interval = Interval(float(np.mean(found)), min(found), max(found))
+            yield _row(figure, result, name, MEAN, interval)
+
+
+def _fluctuation(cost: FloatArray) -> float:
+    """Spread about a straight line through the second half, in percent of its mean."""
+    half = cost[len(cost) // 2 :]
+    place = np.arange(len(half))
+    spread = np.std(half - np.polyval(np.polyfit(place, half, 1), place))
+    return float(100 * spread / half.mean())
 
 
 def _row(figure: int, result: Played, quantity: str, relation: str, found: Interval) -> Row:

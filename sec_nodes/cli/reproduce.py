@@ -1,0 +1,133 @@
+"""`sec reproduce`: experiments of a paper carried out anew, with the printed numbers beside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.text import Text
+
+from sec_nodes.cli.training_environment import go_on_there, has_libraries
+from sec_nodes.config import ConfigError, suggest
+from sec_nodes.experiments.jobs import Store, Training, needs
+from sec_nodes.experiments.mllm.figures import FIGURES
+from sec_nodes.experiments.mllm.plans import FULL, QUICK, Plan
+from sec_nodes.experiments.mllm.reproduce import JOBS, publish, reproduce
+from sec_nodes.experiments.runner import JobError, Progress
+from sec_nodes.learning.jobs import cores
+from sec_nodes.paths import share_dir
+
+EXPERIMENTS = ('mllm',)
+LIBRARIES = ('torch', 'tensorboard')
+"""What trainings need."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user asks for."""
+
+    experiment: str
+    figures: Sequence[int]
+    """None of them stands for all."""
+    quick: bool
+    full: bool
+    results: Path
+    publish: bool
+
+    def arguments(self) -> list[str]:
+        """The same order for a command line."""
+        given = ['reproduce', self.experiment, '--results', str(self.results)]
+        given += [text for number in self.figures for text in ('--figure', str(number))]
+        flags = {'--quick': self.quick, '--full': self.full, '--publish': self.publish}
+        return [*given, *(name for name, wanted in flags.items() if wanted)]
+
+
+def carry_out(order: Order, console: Console, plan: Plan | None = None) -> None:
+    """Reproduce, and say where the results are.
+
+    Args:
+        order: what to do.
+        console: where to show it.
+        plan: in place of that of the order.
+
+    Raises:
+        ConfigError: anything that cannot be used; the text names it and the remedy.
+    """
+    numbers, plan = _figures(order), plan or _plan(order)
+    folder = order.results / f'reproduce-{order.experiment}-{plan.name}'
+    if _must_train(numbers, plan, folder) and not has_libraries(LIBRARIES):
+        go_on_there(LIBRARIES, ['-m', 'sec_nodes.cli.main', *order.arguments()])
+    view = _View(console)
+    try:
+        with Live(view.shown, console=console, refresh_per_second=2, transient=True):
+            written = reproduce(numbers, plan, folder, cores(), view.update)
+    except JobError as error:
+        raise ConfigError(f'{error}; what is done is kept in {folder}') from None
+    except OSError as error:
+        raise ConfigError(
+            f'{folder} cannot be written ({error.strerror}); give another --results'
+        ) from None
+    except KeyboardInterrupt:
+        console.print(Text(f'Interrupted. What is done is kept in {folder}: call again to go on.'))
+        raise
+    console.print(Text(f'Written to {folder}: {", ".join(path.name for path in written)}'))
+    if order.publish:
+        for path in publish(folder, share_dir() / 'docs'):
+            console.print(Text(f'Published in {path}'))
+
+
+def _figures(order: Order) -> list[int]:
+    if order.experiment not in EXPERIMENTS:
+        raise ConfigError(
+            f'unknown experiment {order.experiment!r}; {suggest(order.experiment, [*EXPERIMENTS])}'
+        )
+    for number in order.figures:
+        if number not in FIGURES:
+            raise ConfigError(f'--figure {number}: known are {", ".join(map(str, FIGURES))}')
+    return sorted(set(order.figures)) or list(FIGURES)
+
+
+def _plan(order: Order) -> Plan:
+    if order.quick and order.full:
+        raise ConfigError('--quick and --full exclude each other; give one of them')
+    return FULL if order.full else QUICK
+
+
+def _must_train(numbers: Sequence[int], plan: Plan, folder: Path) -> bool:
+    store = Store(folder / JOBS)
+    jobs = (job for number in numbers for job in FIGURES[number].jobs(plan))
+    trainings = {training for training in map(needs, jobs) if isinstance(training, Training)}
+    return not all(store.has(training) for training in trainings)
+
+
+class _View:
+    """Jobs done and at work, and the time that is left."""
+
+    def __init__(self, console: Console) -> None:
+        self._bar = Bar(
+            TextColumn('{task.description}'),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn('{task.fields[left]}'),
+            console=console,
+        )
+        self._task = self._bar.add_task('jobs', total=None, left='')
+        self._at_work = Text()
+        self.shown = Group(self._bar, self._at_work)
+
+    def update(self, progress: Progress) -> None:
+        """Show how far it is."""
+        left = '' if progress.left_s is None else f'about {_minutes(progress.left_s)} left'
+        self._bar.update(self._task, total=progress.total, completed=progress.done, left=left)
+        self._at_work.plain = '\n'.join(progress.at_work)
+
+
+def _minutes(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f'{minutes // 60} h {minutes % 60} min' if minutes >= 60 else f'{minutes} min'

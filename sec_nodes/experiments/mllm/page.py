@@ -1,0 +1,232 @@
+"""The report of a reproduction in Markdown, made from its tables alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sec_nodes.cli.page_tables import markdown
+from sec_nodes.experiments.mllm.claims import claims
+from sec_nodes.experiments.mllm.figures import FIGURES, FLAT
+from sec_nodes.experiments.mllm.judging import Claim, Table
+from sec_nodes.experiments.mllm.plans import COMPARED, LEARNERS, MODES, OPTIMUM, SIMPLE, STRUCTURED
+from sec_nodes.experiments.mllm.published import PAPER
+from sec_nodes.experiments.mllm.tables import (
+    ABOVE_FLAT,
+    ABOVE_OPTIMUM,
+    ALL_MODES,
+    IMPROVEMENT,
+    INTERQUARTILE,
+    LEVELS,
+    MEAN,
+    PROFILE,
+    QUANTITIES,
+    SCORE,
+    Row,
+    read_rows,
+)
+
+_NOTES = {
+    4: f'`{FLAT}` in mode `paper`, trained with three critic learning rates.',
+    5: f'Mode `paper`. The policy of `{STRUCTURED}` was trained with ten devices and plays any '
+    'number of them; the others are trained anew for each number.',
+    6: 'Mode `paper`. Policies were trained with deadlines drawn from 2 to 3 s; here all requests '
+    'have the same one.',
+    7: 'Mode `fig7`. Policies were trained with accuracies drawn from 0.3 to 0.7; here all '
+    'requests ask for the same one.',
+    8: f'`{FLAT}` is AD-SAC as the paper describes it. `ad_sac_d` discretises powers and places, '
+    '`ad_sac_c` makes choices continuous.',
+}
+
+
+def rows_of(folder: Path) -> dict[int, list[Row]]:
+    """Tables of the figures that a folder holds."""
+    paths = {number: folder / f'fig{number}.csv' for number in FIGURES}
+    return {number: read_rows(path) for number, path in paths.items() if path.is_file()}
+
+
+def page(folder: Path, pictures: str) -> str:
+    """The report on what a folder holds.
+
+    Args:
+        folder: with summary.json and the tables.
+        pictures: what stands before the names of pictures in links.
+    """
+    summary = json.loads((folder / 'summary.json').read_text(encoding='utf-8'))
+    rows = rows_of(folder)
+    every = [row for table in rows.values() for row in table]
+    parts = [_head(summary), _method(summary), _claims(claims(every))]
+    for number, table in rows.items():
+        parts.append(f'## Fig. {number}: {FIGURES[number].title}\n')
+        parts.append(f'![Fig. {number}]({pictures}fig{number}.png)\n')
+        parts += _section(number, Table(table))
+    parts.append(_trainings(summary))
+    return '\n'.join(parts)
+
+
+def _head(summary: dict[str, Any]) -> str:
+    plan = summary['plan']
+    return (
+        f'# Reproduction of Figs 3 to 8 of mllm\n\n{PAPER}, section 5.2, beside what comes out '
+        f'here.\n\nPlan **{plan["name"]}**, version {summary["version"]}, {summary["date"]}, '
+        f'{summary["machine"]}: {summary["trainings"]} trainings of {plan["steps"]:,} slots and '
+        f'{summary["plays"]} evaluations, {summary["cpu_s"] / 60:.0f} CPU-minutes.\n\n'
+        f'```bash\nsec reproduce mllm --{plan["name"]}\n```\n'
+    )
+
+
+def _method(summary: dict[str, Any]) -> str:
+    plan = summary['plan']
+    caution = (
+        f'- **Read this plan with care**: {plan["steps"]:,} slots are {plan["steps"] / 1000:g} % '
+        f"of the paper's 100,000, and {plan['seeds']} trainings each ({plan['sweep_seeds']} in "
+        'sweeps) say little about how much trainings differ: intervals are too narrow where '
+        'there are few of them, and with one they cover episodes only.\n'
+        if plan['steps'] < 100_000
+        else ''
+    )
+    return (
+        '## How it was measured\n\n'
+        '- Every learner sees the same number of slots; what it has learnt at the end is judged, '
+        'not the best on the way, without exploration.\n'
+        f'- Everybody plays the same {plan["episodes"]} held-out episodes of {plan["slots"]} '
+        f'slots ({plan["sweep_slots"]} in sweeps): same requests, fading and satellites.\n'
+        f'- `{OPTIMUM}` takes about a second a slot and plays the first '
+        f'{plan["optimum_episodes"]} of them ({plan["sweep_optimum_episodes"]} in sweeps). Its '
+        'figures are its ratio to `myopic` there times those of `myopic` on all; "above optimum" '
+        'and scores use the shared episodes only. In `extended` it minds its own slot only, so '
+        'that it can be beaten.\n'
+        '- Brackets hold 95 % bootstrap intervals: trainings and episodes are drawn anew, '
+        'episodes for both sides of a difference together.\n'
+        '- Score: 0 = masked random, 1 = optimum. Interquartile means, chances and profiles as in '
+        'Agarwal et al., NeurIPS 2021, with the modes as tasks.\n'
+        '- Cost is eq. (31) with its penalties; in `paper` and `fig7` 96 % of it is energy, in '
+        '`stress` and `extended` latency and energy weigh alike. Latency is the mean over served '
+        'tasks, energy the sum over a slot.\n'
+        '- Masks: everybody chooses among admissible servers only.\n'
+        f'{caution}'
+        '- The paper prints numbers for Figs 7 and 8 and a range for Fig. 3; elsewhere it has '
+        'statements only.\n'
+    )
+
+
+def _claims(found: Sequence[Claim]) -> str:
+    rows = (
+        (str(c.figure), c.statement, c.published, c.ours, f'**{c.verdict}**', c.because)
+        for c in found
+    )
+    columns = ('Fig.', 'the paper says', 'printed', 'here', 'verdict', 'because')
+    return '## Claims\n\n' + markdown(columns, rows)
+
+
+def _section(number: int, table: Table) -> Iterator[str]:
+    if number in _NOTES:
+        yield _NOTES[number] + '\n'
+    if FIGURES[number].axis is None:
+        for mode in MODES:
+            yield f'### {mode}\n\n' + _players(number, table, mode)
+        if number == 3:
+            yield '### All three modes\n\n' + _over_modes(table)
+        return
+    if number == 4:
+        yield _rates(table)
+        return
+    for quantity in ('latency_s', 'energy_j', 'cost', 'completion'):
+        yield _swept(number, table, quantity)
+
+
+def _players(number: int, table: Table, mode: str) -> str:
+    """Everybody in a mode."""
+    shown = ('cost', 'latency_s', 'energy_j', 'reward', 'completion', 'violations')
+    columns = ('', 'trainings', *(QUANTITIES[name] for name in shown), 'cost above optimum [%]')
+    differences = number == 8
+    if differences:
+        columns += tuple(
+            f'{QUANTITIES[name]} above `{FLAT}` [%]' for name in ('latency_s', 'energy_j')
+        )
+    rows = []
+    for name in (*LEARNERS, *SIMPLE, OPTIMUM):
+        means = table.of(number, 'cost', MEAN, [name], mode)
+        if not means:
+            continue
+        cells = [f'`{name}`', str(means[0].runs) if name in LEARNERS else '-']
+        cells += [_one(table.of(number, quantity, MEAN, [name], mode)) for quantity in shown]
+        cells.append(_one(table.of(number, 'cost', ABOVE_OPTIMUM, [name], mode)))
+        if differences:
+            for quantity in ('latency_s', 'energy_j'):
+                cells.append(_one(table.of(number, quantity, ABOVE_FLAT, [name], mode)))
+        rows.append(cells)
+    return markdown(columns, rows)
+
+
+def _over_modes(table: Table) -> str:
+    columns = ('', 'interquartile mean', f'chance to beat `{FLAT}`', *(f'> {x:g}' for x in LEVELS))
+    rows = []
+    for name in LEARNERS:
+        cells = [f'`{name}`']
+        for relation in (INTERQUARTILE, IMPROVEMENT, *(f'{PROFILE}{level}' for level in LEVELS)):
+            cells.append(_one(table.of(3, SCORE, relation, [name], ALL_MODES)))
+        rows.append(cells)
+    return 'Scores; the last columns are the share of trainings above a score.\n\n' + markdown(
+        columns, rows
+    )
+
+
+def _rates(table: Table) -> str:
+    columns = ('critic learning rate', 'trainings', 'cost', 'cost above that of 0.001 [%]')
+    rows = [
+        (
+            f'{row.x:g}',
+            str(row.runs),
+            _one([row]),
+            _one(table.of(4, 'cost', ABOVE_FLAT, [FLAT], x=row.x)),
+        )
+        for row in table.of(4, 'cost', MEAN, [FLAT])
+    ]
+    return markdown(columns, rows)
+
+
+def _swept(number: int, table: Table, quantity: str) -> str:
+    """A quantity of everybody at every place, the printed values above."""
+    ours = table.of(number, quantity, MEAN, [FLAT])
+    places = [row.x for row in ours]
+    rows = []
+    if any(row.published is not None for row in ours):
+        printed = ('-' if row.published is None else f'{row.published:g}' for row in ours)
+        rows.append(['printed, AD-SAC', '', *printed])
+    for name in (STRUCTURED, *COMPARED, *SIMPLE, OPTIMUM):
+        runs = [row.runs for row in table.of(number, quantity, MEAN, [name])]
+        trained = '-' if name not in LEARNERS else '/'.join(map(str, dict.fromkeys(runs)))
+        cells = (_one(table.of(number, quantity, MEAN, [name], x=x)) for x in places)
+        rows.append([f'`{name}`', trained, *cells])
+    columns = (QUANTITIES[quantity], 'trainings', *(f'{x:g}' for x in places))
+    return f'By {FIGURES[number].axis}:\n\n' + markdown(columns, rows)
+
+
+def _trainings(summary: dict[str, Any]) -> str:
+    rows = (
+        (
+            f'`{entry["algorithm"]}`',
+            entry['scenario'],
+            str(entry['runs']),
+            f'{entry["steps"]:,}',
+            f'{entry["updates"]:,.0f}',
+            f'{entry["cpu_s"]:.0f}',
+        )
+        for entry in summary['spent']
+    )
+    columns = ('', 'scenario', 'trainings', 'slots each', 'gradient steps each', 'CPU-s each')
+    return '## What trainings took\n\n' + markdown(columns, rows)
+
+
+def _one(rows: Sequence[Row]) -> str:
+    """`27.9 [27.1, 28.8]` of the only row, `-` without one."""
+    if not rows or not math.isfinite(rows[0].value):
+        return '-'
+    row = rows[0]
+    if not math.isfinite(row.low) or row.low == row.high:
+        return f'{row.value:.3g}'
+    return f'{row.value:.3g} [{row.low:.3g}, {row.high:.3g}]'
