@@ -80,6 +80,8 @@ def _announce(console: Console, plan: Plan) -> None:
         f'{plan.fleet.slots} slots, seed {plan.fleet.seed}, {speed}, '
         f'{len(plan.processes)} processes',
     )
+    for note in plan.notes:
+        _say(console, note)
 
 
 def _say(console: Console, text: str) -> None:

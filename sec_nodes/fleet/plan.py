@@ -14,7 +14,7 @@ import yaml
 from sec_nodes.config import ConfigError, parse_overrides, suggest
 from sec_nodes.fleet.expand import ProcessSpec, RunFiles, expand
 from sec_nodes.fleet.settings import FleetSettings, check_run_name, read_fleet
-from sec_nodes.scenarios.registry import read_flown
+from sec_nodes.scenarios.registry import read_flown, scenario_of
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class Plan:
     processes: list[ProcessSpec]
     host: str | None = None
     failures: list[InjectedFailure] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+    """What was chosen for the user, a line each."""
 
 
 def make_plan(request: Request) -> Plan:
@@ -66,7 +68,8 @@ def make_plan(request: Request) -> Plan:
     Raises:
         ConfigError: anything that cannot be used; the text names it and the remedy.
     """
-    fleet = read_fleet(request.fleet, _fleet_overrides(request))
+    fleet = _with_trained_policy(read_fleet(request.fleet, _fleet_overrides(request)))
+    fleet, notes = _with_its_scenario(fleet, request)
     scenario = read_flown(fleet.scenario, parse_overrides(list(request.settings)))
     scenario = _absolute_paths(scenario)
     if fleet.images:
@@ -81,6 +84,7 @@ def make_plan(request: Request) -> Plan:
         processes=expand(fleet, scenario, files, request.host),
         host=request.host,
         failures=parse_failures(request.failures, scenario, fleet.slots, fleet.seed),
+        notes=notes,
     )
     check_models_and_controller(fleet, scenario)
     return plan
@@ -116,16 +120,12 @@ def check_models_and_controller(fleet: FleetSettings, scenario: Any) -> None:
         ConfigError: a model is unknown, missing or damaged, or the controller is unknown or
             cannot play the scenario.
     """
-    from sec_nodes.controllers.base import ControllerError, controller_names, create
+    from sec_nodes.controllers.base import ControllerError, controller_class, create
     from sec_nodes.inference.manifest import ModelError, default_models_dir, read_checked
     from sec_nodes.world import build_world, manifest_id
 
-    known = controller_names()
-    if ':' not in fleet.controller and fleet.controller not in known:
-        raise ConfigError(
-            f'unknown controller {fleet.controller!r}; {suggest(fleet.controller, known)}'
-        )
     try:
+        controller_class(fleet.controller)
         world = build_world(scenario)
         for name in world.scenario.models.model_id:
             for file in world.manifest.entry(manifest_id(name)).files:
@@ -191,6 +191,45 @@ def _fleet_overrides(request: Request) -> Mapping[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
+def _with_trained_policy(fleet: FleetSettings) -> FleetSettings:
+    """The fleet with the whole path of its controller, if that is a file."""
+    from sec_nodes.controllers.base import POLICY_SUFFIX
+
+    if not fleet.controller.endswith(POLICY_SUFFIX):
+        return fleet
+    path = Path(fleet.controller).expanduser().resolve()
+    if not path.is_file():
+        raise ConfigError(
+            f'controller = {fleet.controller}: no such file; give one that `sec train` wrote'
+        )
+    return fleet.model_copy(update={'controller': str(path)})
+
+
+def _with_its_scenario(
+    fleet: FleetSettings, request: Request
+) -> tuple[FleetSettings, tuple[str, ...]]:
+    """The fleet with the scenario that the controller asked for needs, unless one is asked for.
+
+    Returns:
+        The fleet, and what to tell the user.
+    """
+    from sec_nodes.controllers.base import ControllerError, controller_class
+
+    if request.controller is None or request.scenario is not None:
+        return fleet, ()
+    try:
+        plays = controller_class(fleet.controller).plays
+    except ControllerError as error:
+        raise ConfigError(str(error)) from None
+    if plays is None or plays == scenario_of(fleet.scenario):
+        return fleet, ()
+    note = (
+        f'{request.controller} plays scenario {plays} only, which takes the place of '
+        f'{fleet.scenario}'
+    )
+    return fleet.model_copy(update={'scenario': plays}), (note,)
+
+
 def _absolute_paths(scenario: Any) -> Any:
     """Nodes may run in another folder than the one the user is in."""
     tle_file = getattr(scenario.satellites, 'tle_file', None)
@@ -210,7 +249,7 @@ def _run_files(fleet: FleetSettings, run: str | None, host: str | None) -> RunFi
     if run is None:
         stem, controller = (
             re.sub(r'[^A-Za-z0-9_]+', '-', text)
-            for text in (Path(fleet.scenario).stem, fleet.controller)
+            for text in (Path(fleet.scenario).stem, _short_name(fleet.controller))
         )
         base = f'{stem}-{controller}-{datetime.now():%Y%m%d-%H%M%S}'
         names = [base, *(f'{base}-{number}' for number in range(2, 100))]
@@ -225,6 +264,11 @@ def _run_files(fleet: FleetSettings, run: str | None, host: str | None) -> RunFi
             f'results = {fleet.results}: cannot be written to; choose another folder'
         )
     return RunFiles(run, folder)
+
+
+def _short_name(controller: str) -> str:
+    """The name of a controller, or of its file without the folders."""
+    return Path(controller).stem if Path(controller).is_absolute() else controller
 
 
 def _can_be_made(folder: Path) -> bool:

@@ -58,7 +58,7 @@ class FleetSettings(Settings):
     scenario: str
     """Name of a scenario, or a YAML file."""
     controller: str
-    """Registered name, or `package.module:Class`."""
+    """Registered name, `package.module:Class`, or NAME.npz, a trained policy."""
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     slots: Annotated[int, Field(ge=1, le=10**7)]
     speed: Annotated[float, Field(ge=0, le=1000)]

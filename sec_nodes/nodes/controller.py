@@ -19,7 +19,8 @@ class Parameters(CommonParameters):
     """Parameters of the node `controller`."""
 
     controller: str = parameter(
-        'greedy', 'who decides: a registered name, or package.module:Class of your own'
+        'greedy',
+        'who decides: a registered name, package.module:Class of your own, or NAME.npz',
     )
 
 

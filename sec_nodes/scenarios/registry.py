@@ -105,13 +105,22 @@ def read_flown(name_or_path: str, overrides: Mapping[str, Any] | None = None) ->
     if name in SCENARIOS and SCENARIOS[name].flown_mode:
         name_or_path = f'{name}:{SCENARIOS[name].flown_mode}'
     settings = read_settings(name_or_path, overrides)
-    name = value_of(named_file('scenario', split_mode(name_or_path)[0]), 'name')
+    name = scenario_of(name_or_path)
     if not SCENARIOS[name].flies:
         raise ConfigError(
             f'scenario {name!r} cannot be flown by the ROS nodes yet, only simulated: '
             f'use `sec simulate {name}`, or fly one of {", ".join(flown_names())}'
         )
     return settings
+
+
+def scenario_of(name_or_path: str) -> str:
+    """The scenario that a name or a file, with a mode or not, is one of.
+
+    Raises:
+        ConfigError: unknown name, or a file that cannot be read.
+    """
+    return str(value_of(named_file('scenario', split_mode(name_or_path)[0]), 'name'))
 
 
 def flown_names() -> list[str]:

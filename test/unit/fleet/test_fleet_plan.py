@@ -5,11 +5,15 @@ from pathlib import Path
 import pytest
 import yaml
 from PIL import Image
+from random_policies import mllm_policy
 
 from sec_nodes.config import ConfigError
 from sec_nodes.fleet import plan as planning
 from sec_nodes.fleet.plan import Request, make_plan, parse_failures, write_plan
-from sec_nodes.scenarios.registry import read_settings
+from sec_nodes.fleet.settings import read_fleet
+from sec_nodes.scenarios.registry import read_flown, read_settings
+
+really_check = planning.check_models_and_controller
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +100,40 @@ def test_failures(survey):
 def test_bad_failures(survey, text, message):
     with pytest.raises(ConfigError, match=message):
         parse_failures([text], survey, slots=10, seed=0)
+
+
+def test_a_trained_policy_chooses_its_scenario(tmp_path):
+    path = mllm_policy(tmp_path / 'trained.npz', 'mllm:measured')
+    plan = plan_of(tmp_path, controller=str(path))
+    assert plan.scenario.name == 'mllm'
+    assert plan.scenario.uavs.models is not None, 'the mode that is flown'
+    assert plan.notes == (f'{path} plays scenario mllm only, which takes the place of survey',)
+    assert plan.files.run.startswith('mllm-trained-')
+    asked = plan_of(tmp_path, controller=str(path), scenario='mllm')
+    assert asked.notes == ()
+    assert plan_of(tmp_path, controller='greedy').notes == ()
+
+
+def test_a_trained_policy_is_named_by_its_whole_path(tmp_path, monkeypatch):
+    mllm_policy(tmp_path / 'trained.npz', 'mllm:measured')
+    monkeypatch.chdir(tmp_path)
+    plan = plan_of(tmp_path, controller='trained.npz')
+    assert plan.fleet.controller == str(tmp_path / 'trained.npz')
+    controller = next(spec for spec in plan.processes if spec.node == 'controller')
+    assert controller.params['controller'] == str(tmp_path / 'trained.npz')
+    with pytest.raises(ConfigError, match=r'controller = none.npz: no such file'):
+        plan_of(tmp_path, controller='none.npz')
+
+
+def test_a_trained_policy_plays_no_other_scenario(tmp_path):
+    path = str(mllm_policy(tmp_path / 'trained.npz', 'mllm:measured'))
+    for scenario, settings, complaint in (
+        ('survey', {}, r'made for scenario mllm, not for survey; choose that scenario'),
+        ('mllm', {'devices.count': 12}, r'devices.count = 10, but the scenario has 12'),
+    ):
+        fleet = read_fleet('laptop', {'scenario': scenario, 'controller': path})
+        with pytest.raises(ConfigError, match=complaint):
+            really_check(fleet, read_flown(scenario, settings))
+    really_check(fleet, read_flown('mllm'))
+    with pytest.raises(ConfigError, match=r"unknown controller 'gready'; did you mean 'greedy'"):
+        really_check(fleet.model_copy(update={'controller': 'gready'}), read_flown('mllm'))
