@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from sec_nodes.config import suggest
 from sec_nodes.controllers.base import ControllerError
 from sec_nodes.controllers.networks import FewCalls, Layer, Layers, forward
+from sec_nodes.scenarios.registry import read_settings, split_mode
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
 KINDS = {
@@ -177,6 +178,18 @@ def player(path: str, module: str) -> tuple[type[Any], str]:
         raise file.error(f'scenario = {scenario!r}; {suggest(str(scenario), list(PLAYERS))}')
     made: type[Any] = import_module(f'{PLAYERS[scenario]}.{module}').from_file(path, file)
     return made, scenario
+
+
+def trained_on(scenario: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What the description of a policy must say about its training.
+
+    Args:
+        scenario: with its mode, `mllm:stress`.
+        overrides: settings that replaced those of the scenario.
+    """
+    name, mode = split_mode(scenario)
+    settings = read_settings(scenario, overrides)
+    return {'scenario': name, 'mode': mode, 'settings': settings.model_dump(mode='json')}
 
 
 class FlatPolicy:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from sec_nodes import __version__
+from sec_nodes.controllers.learned import trained_on
 from sec_nodes.learning.job import (
     CHECKPOINT,
     CURVE,
@@ -237,6 +238,8 @@ class Training:
         """Write the policy as it is now, and what the run was and came to."""
         job = self.job
         description, arrays = self.learner.policy_arrays()
+        description |= {**trained_on(job.scenario, job.scenario_settings), 'steps': self.steps}
+        description |= {'seed': job.seed, 'profile': job.profile}
         write_policy(job.folder / POLICY, description, arrays)
         write_curve(job.folder / CURVE, self.curve)
         summary = {

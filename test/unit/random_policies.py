@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from sec_nodes.controllers.learned import write_policy
+from sec_nodes.controllers.learned import trained_on, write_policy
 from sec_nodes.scenarios.mllm import Mllm
 from sec_nodes.scenarios.mllm.observation import Observer
 from sec_nodes.scenarios.registry import read_settings
@@ -60,10 +60,6 @@ def mllm_policy(path, scenario='mllm:stress', changes=None, **options):
     )
     # observations are near [0, 1]; so standardised, the networks tell slots apart
     arrays['obs_std'][:] = 0.3
-    description |= {
-        'scenario': 'mllm',
-        'mode': scenario.partition(':')[2] or None,
-        'settings': settings.model_dump(mode='json'),
-    }
+    description |= trained_on(scenario, changes)
     write_policy(path, description, arrays)
     return path

@@ -125,7 +125,9 @@ def require_fit(file: PolicyFile, settings: MllmSettings, name: str) -> None:
     remedy = f'train one for this scenario with `sec train --algo {algorithm}`'
     if not others and not isinstance(here, dict | list):
         value = 'null' if here is None else here
-        remedy = f'train one with `sec train {where} --algo {algorithm} --set {key}={value}`'
+        remedy = (
+            f'train one with `sec train {where} --algo {algorithm} --set-scenario {key}={value}`'
+        )
     raise ControllerError(
         f'controller {name!r} was trained on {where} with {key} = {trained}, but the scenario has '
         f'{here}{more}; {remedy}'

@@ -247,7 +247,7 @@ def test_another_fleet_is_refused(tmp_path):
     path = str(mllm_policy(tmp_path / 'p.npz'))
     for changes, complaint in (
         ({'devices.count': 12}, r'devices.count = 10, but the scenario has 12; train one with '
-         r'`sec train mllm:stress --algo nobody --set devices.count=12`'),
+         r'`sec train mllm:stress --algo nobody --set-scenario devices.count=12`'),
         ({'objective.lateness_penalty': 3.0}, r'with objective.lateness_penalty = 2.0'),
         ({'uavs.flop_s': 2e12}, r'uavs.pace = '),
         ({'uavs.altitude_m': [40.0, 50.0], 'uavs.start_m': [[1.0, 1.0], [9.0, 9.0]],
