@@ -29,6 +29,8 @@ from sec_nodes.simulation.statistics import estimate
 from sec_nodes.simulation.tables import cell, heading
 
 USUAL_STEPS = 100_000
+FIGURES = ('cost', 'reward', 'latency_s', 'energy_j', 'violations', 'late_share')
+"""Figures of final policies that are shown, where a scenario has them."""
 LIBRARIES = ('torch', 'tensorboard')
 ORDER = 'order.json'
 FAILED, INTERRUPTED = 1, 130
@@ -249,11 +251,15 @@ def _report(order: Order, folder: Path, ended: Sequence[Finished], console: Cons
 
 def _table(order: Order, finished: Sequence[Finished]) -> Table:
     """A line an algorithm: figures of its final policies over seeds."""
-    figures = [name for name in finished[0].summary['final'] if name != 'reward']  # type: ignore[index]
-    table = Table(title=order.scenario, box=box.SIMPLE)
-    table.add_column('algorithm')
-    for name in ('seeds', *figures, 'CPU [min]'):
-        table.add_column(Text(heading(name)), justify='right')
+    known = finished[0].summary or {}
+    figures = [name for name in FIGURES if name in known['final']]
+    table = Table(
+        title=order.scenario, title_justify='left', title_style='bold', box=box.SIMPLE,
+        pad_edge=False, padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    table.add_column('algorithm', no_wrap=True)
+    for name in ('seeds', *map(heading, figures), 'CPU [min]'):
+        table.add_column(Text(name), justify='right', overflow='fold')
     for algorithm in order.algorithms:
         runs = [job.summary for job in finished if job.job.algorithm == algorithm and job.summary]
         if not runs:

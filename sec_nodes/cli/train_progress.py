@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -104,8 +105,9 @@ def watching(jobs: Sequence[Job], console: Console) -> Iterator[Callable[[int, P
         def tell(number: int, progress: Progress) -> None:
             now_s, course = time.monotonic(), courses[number]
             course.take(progress, now_s)
-            if course.share >= 1 or now_s - told_s.get(number, -_LINE_EVERY_S) >= _LINE_EVERY_S:
-                told_s[number] = now_s
+            due_s = told_s.get(number, 0.0) + _LINE_EVERY_S
+            if now_s >= due_s or (course.share >= 1 and due_s < math.inf):
+                told_s[number] = math.inf if course.share >= 1 else now_s
                 console.print(Text(_line(course)), soft_wrap=True)
 
         yield tell
