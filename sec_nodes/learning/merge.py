@@ -52,8 +52,8 @@ class Improved(NamedTuple):
     """(N, B, K, S), probabilities of options at each sample."""
     weights: Tensor
     """(N, B), of the samples; they add up to 1 over N."""
-    log_mean: Tensor
-    """(), mean over rows of log mean_n exp(omega_n), in the dual."""
+    moved: Tensor
+    """(), divergence from the prior [nat], mean over rows."""
 
 
 def improve(log_prior: Tensor, gain: Tensor, merit: Tensor, eta: Tensor) -> Improved:
@@ -65,11 +65,17 @@ def improve(log_prior: Tensor, gain: Tensor, merit: Tensor, eta: Tensor) -> Impr
         merit: (N, B), value of a sample besides.
         eta: (), temperature.
     """
-    tilted = log_prior + gain / eta
+    tilt = gain / eta
+    tilted = log_prior + tilt
     log_z = tilted.logsumexp(-1, keepdim=True)
+    choices = (tilted - log_z).exp_()
     omega = merit / eta + log_z.squeeze(-1).sum(-1)
-    log_mean = (omega.logsumexp(0) - math.log(len(omega))).mean()
-    return Improved((tilted - log_z).exp(), omega.softmax(0), log_mean)
+    weights = omega.softmax(0)
+    # log(q / prior) = merit / eta + sum of tilts - log mean_n exp(omega_n), N times its weight.
+    log_mean = omega.logsumexp(0) - math.log(len(omega))
+    tilts = merit / eta + (choices * tilt).sum((-2, -1))
+    moved = ((weights * tilts).sum(0) - log_mean).mean()
+    return Improved(choices, weights, moved)
 
 
 class Merge(nn.Module):
@@ -79,13 +85,16 @@ class Merge(nn.Module):
         hyper: hyper-parameters.
     """
 
+    bounds: Tensor
+
     def __init__(self, hyper: MergeHyper) -> None:
         super().__init__()
         self.hyper = hyper
         # Multipliers are softplus of these: eta, then lambda of choices, means and deviations.
         self.raw = nn.Parameter(torch.tensor([_inverse_softplus(hyper.eta)] + [1.0] * 3))
         self.register_buffer(
-            'bounds', torch.tensor([hyper.step_choice, hyper.step_mean, hyper.step_std])
+            'bounds',
+            torch.tensor([hyper.epsilon, hyper.step_choice, hyper.step_mean, hyper.step_std]),
         )
         self.descent = Descent([self.raw], hyper.dual_rate)
 
@@ -110,24 +119,25 @@ class Merge(nn.Module):
             Loss of the policies, mean over rows, and figures for the log.
         """
         choices, normal = now
+        eta, *_ = multipliers = softplus(self.raw.detach())
+        penalties = multipliers[1:]
         with torch.no_grad():
-            log_density = prior[1].log_prob(before)
-        log_prior = prior[0].log_probs
-        gain = values[0] - alpha[0] * log_prior.clamp(min=_SMALLEST_LOG_PRIOR)
-        merit = values[1] - alpha[1] * log_density
-        multipliers = softplus(self.raw)
-        eta, penalties = multipliers[0], multipliers[1:]
-        improved = improve(log_prior, gain, merit, eta)
-        with torch.no_grad():
+            log_prior = prior[0].log_probs
+            gain = values[0] - alpha[0] * log_prior.clamp(min=_SMALLEST_LOG_PRIOR)
+            merit = values[1] - alpha[1] * prior[1].log_prob(before)
+            improved = improve(log_prior, gain, merit, eta)
             joint = improved.choices * improved.weights[..., None, None]
         fit = (joint * choices.log_probs).sum() / before.shape[1]
-        fit = fit + (improved.weights.detach() * normal.log_prob(before)).sum(0).mean()
+        fit = fit + (improved.weights * normal.log_prob(before)).sum(0).mean()
         moved = torch.stack([_choices_kl(prior[0], choices), *_normal_kl(prior[1], normal)])
-        dual = eta * (self.hyper.epsilon + improved.log_mean)
-        dual = dual + (penalties * (self.bounds - moved.detach())).sum()
-        self.descent.step(dual)
-        loss = (penalties.detach() * moved).sum() - fit
-        return loss, {'merge_eta': eta.detach(), 'merge_moved': moved.detach().sum()}
+        self._move_multipliers(improved.moved, moved.detach())
+        loss = (penalties * moved).sum() - fit
+        return loss, {'merge_eta': eta, 'merge_moved': moved.detach().sum()}
+
+    def _move_multipliers(self, improved: Tensor, moved: Tensor) -> None:
+        """Raise those whose bound is broken: a dual's derivative is bound less divergence."""
+        slack = self.bounds - torch.cat([improved.reshape(1), moved])
+        self.descent.apply([slack * self.raw.detach().sigmoid()])
 
 
 def _choices_kl(prior: MaskedCategorical, now: MaskedCategorical) -> Tensor:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 OBSERVATION_LIMIT = 10.0
 """Normalised observations are clipped to +- this."""
@@ -15,12 +17,31 @@ _SMALLEST_STD = 1e-3
 _SMALLEST_SCALE = 1e-6
 
 
-def mlp(sizes: Sequence[int]) -> nn.Sequential:
+class Mlp(nn.Sequential):
+    """Fully connected layers with ReLU between them.
+
+    Args:
+        sizes: of input, hidden layers and output.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        affine = [nn.Linear(inputs, outputs) for inputs, outputs in pairwise(sizes)]
+        layers = [part for layer in affine for part in (layer, nn.ReLU())]
+        super().__init__(*layers[:-1])
+        # Looked up once: that takes nearly as long as a small layer.
+        self._linear = [(layer.weight, layer.bias) for layer in affine]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Outputs (..., out) of inputs (..., in)."""
+        hidden = inputs
+        for weight, bias in self._linear[:-1]:
+            hidden = linear(hidden, weight, bias).relu_()
+        return linear(hidden, *self._linear[-1])
+
+
+def mlp(sizes: Sequence[int]) -> Mlp:
     """Fully connected layers with ReLU between them: `sizes` of input, hidden layers, output."""
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(sizes):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+    return Mlp(sizes)
 
 
 class Stacked(nn.Module):
@@ -36,10 +57,11 @@ class Stacked(nn.Module):
         pairs = list(pairwise(sizes))
         self.weights = nn.ParameterList(_uniform((count, i, o), i) for i, o in pairs)
         self.biases = nn.ParameterList(_uniform((count, 1, o), i) for i, o in pairs)
+        self._layers = list(zip(self.weights, self.biases, strict=True))  # as in Mlp
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs (n, B, out) of inputs (B, in) to all networks."""
-        weight, bias = self.weights[0], self.biases[0]
+        weight, bias = self._layers[0]
         return self.after_first(torch.baddbmm(bias, inputs.expand(len(weight), -1, -1), weight))
 
     def outer(self, left: Tensor, right: Tensor) -> Tensor:
@@ -47,19 +69,19 @@ class Stacked(nn.Module):
 
         The first layer sees each row of `left` once, not N times.
         """
-        (samples, rows, width), (weight, bias) = right.shape, (self.weights[0], self.biases[0])
+        (samples, rows, width), (weight, bias) = right.shape, self._layers[0]
         count = len(weight)
         split = left.shape[-1]
         first = torch.baddbmm(bias, left.expand(count, -1, -1), weight[:, :split])
         flat = right.reshape(-1, width).expand(count, -1, -1)
         second = torch.bmm(flat, weight[:, split:]).view(count, samples, rows, -1)
-        hidden = (second + first.unsqueeze(1)).view(count, samples * rows, -1)
+        hidden = second.add_(first.unsqueeze(1)).view(count, samples * rows, -1)
         return self.after_first(hidden).view(count, samples, rows, -1)
 
     def after_first(self, hidden: Tensor) -> Tensor:
-        """Outputs (n, B, out) of what the first layer gives (n, B, h), before its ReLU."""
-        for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
-            hidden = torch.baddbmm(bias, torch.relu(hidden), weight)
+        """Outputs (n, B, out) of the first layer's (n, B, h) before ReLU, which is changed."""
+        for weight, bias in self._layers[1:]:
+            hidden = torch.baddbmm(bias, hidden.relu_(), weight)
         return hidden
 
 
@@ -107,43 +129,71 @@ def blend(target: Iterable[Tensor], source: Iterable[Tensor], tau: float) -> Non
 class Descent:
     """Adam on some parameters, with gradients of exactly these.
 
+    Calls the kernel of `torch.optim.Adam(fused=True)` itself: what that class does around it takes
+    longer than the kernel where networks are small.
+
     Args:
         parameters: what is changed.
         rate: learning rate.
         largest_norm: gradients longer than that are shortened to it; None: as they are.
     """
 
+    BETAS = (0.9, 0.999)
+    EPSILON = 1e-8
+
     def __init__(
         self, parameters: Iterable[Tensor], rate: float, largest_norm: float | None = None
     ) -> None:
         self.parameters = list(parameters)
-        self.largest_norm = largest_norm
-        self.adam = torch.optim.Adam(self.parameters, lr=rate, fused=True)
+        self.rate, self.largest_norm = rate, largest_norm
+        self._mean = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self._square = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self._steps = torch.zeros(())
 
     def step(self, loss: Tensor) -> None:
         """Descend a loss that depends on all of the parameters."""
         self.apply(torch.autograd.grad(loss, self.parameters))
 
+    @torch.no_grad()
     def apply(self, gradients: Iterable[Tensor]) -> None:
         """Descend along gradients, one a parameter."""
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
+        gradients = list(gradients)
         if self.largest_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.largest_norm)
-        self.adam.step()
+            norm = nn.utils.get_total_norm(gradients)
+            shorter = (self.largest_norm / (norm + 1e-6)).clamp(max=1.0)
+            gradients = torch._foreach_mul(gradients, shorter)
+        self._steps += 1
+        torch._fused_adam_(
+            self.parameters,
+            gradients,
+            self._mean,
+            self._square,
+            [],
+            [self._steps] * len(self.parameters),
+            lr=self.rate,
+            beta1=self.BETAS[0],
+            beta2=self.BETAS[1],
+            weight_decay=0.0,
+            eps=self.EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )
 
-    def state_dict(self) -> dict[str, object]:
+    def state_dict(self) -> dict[str, Any]:
         """Moments of Adam."""
-        return self.adam.state_dict()
+        return {'mean': self._mean, 'square': self._square, 'steps': self._steps}
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was."""
-        self.adam.load_state_dict(state)
+        torch._foreach_copy_(self._mean, list(state['mean']))
+        torch._foreach_copy_(self._square, list(state['square']))
+        self._steps.copy_(state['steps'])
 
 
-def flat_arrays(network: nn.Sequential, index: int) -> dict[str, object]:
+def flat_arrays(network: nn.Sequential, index: int) -> dict[str, Any]:
     """Weights (in, out) and biases of an `mlp`, named as policy files do: `n0_w0`, `n0_b0` ..."""
-    arrays: dict[str, object] = {}
+    arrays: dict[str, Any] = {}
     linear = [layer for layer in network if isinstance(layer, nn.Linear)]
     for number, layer in enumerate(linear):
         arrays[f'n{index}_w{number}'] = layer.weight.detach().t().contiguous().numpy().copy()

@@ -109,11 +109,16 @@ class OffPolicy(Learner):
                 self.normaliser.measure(seen.observation, seen.reward)
             return {}
         self._due += len(observation) * self.hyper.updates_per_step
+        due = int(self._due)
+        self._due -= due
+        return self.take_updates(due)
+
+    def take_updates(self, count: int) -> Mapping[str, float]:
+        """Take gradient steps; figures of the last one."""
         figures: Mapping[str, Tensor] = {}
-        while self._due >= 1:
+        for _ in range(count):
             figures = self.update(self.replay.sample(self.hyper.batch))
             self._updates += 1
-            self._due -= 1
         return {name: float(value) for name, value in figures.items()}
 
     def remember(self, observation: Tensor, action: Action, turn: Turn) -> None:

@@ -108,10 +108,10 @@ class AdSac(OffPolicy):
     def draw(self, observation: Tensor, seen: Any) -> Draw:
         """The policy at observations (B, n), and an action: numbers first, then choices."""
         normal = TanhNormal(*self.networks.gaussian(seen))
-        continuous, before = normal.rsample()
+        continuous, log_density = normal.draw()
         scores = self.networks.scores(seen, continuous)
         choices = MaskedCategorical(scores, self.mask(observation, continuous))
-        return Draw(normal, continuous, normal.log_prob(before), scores, choices)
+        return Draw(normal, continuous, log_density, scores, choices)
 
     def explore(self, observation: Tensor) -> Action:
         """An action drawn from the policy, for each copy."""
@@ -229,10 +229,10 @@ class AdSac(OffPolicy):
 
     def _cool(self, entropy: Tensor, choices: MaskedCategorical) -> None:
         """Move temperatures so that entropies (2,) approach what they are to be."""
-        largest = choices.admissible().log().sum(-1).mean()
-        goal = entropy.new_tensor(
-            [self.hyper.entropy_share_d * float(largest), -self.shape.continuous]
-        )
+        goal = torch.tensor([0.0, -self.shape.continuous])
+        if self.shape.devices:
+            largest = choices.admissible().log().sum(-1).mean()
+            goal[0] = self.hyper.entropy_share_d * largest
         # The gradient of alpha (entropy - goal) with respect to log alpha.
         self.alpha_descent.apply([self.log_alpha.detach().exp() * (entropy - goal)])
 
