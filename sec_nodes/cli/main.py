@@ -263,6 +263,47 @@ def train(
 
 
 @app.command()
+def reproduce(
+    experiment: Annotated[str, typer.Argument(help='Whose experiments: mllm.')],
+    figure: Annotated[
+        list[int] | None,
+        typer.Option(help='Number of a figure of the paper. Repeatable; default: all.'),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option('--quick', help='Minutes on two cores: short trainings. The default.')
+    ] = False,
+    full: Annotated[
+        bool, typer.Option('--full', help='As much as one would publish: days.')
+    ] = False,
+    results: Annotated[
+        Path, typer.Option(help='Folder that gets one folder; what is in it is not done again.')
+    ] = Path('results'),
+    publish: Annotated[
+        bool, typer.Option('--publish', help='Put tables, pictures and page into docs/.')
+    ] = False,
+) -> None:
+    """Carry out the experiments of a paper anew: train, evaluate, draw, and judge its claims.
+
+    Needs torch (`make setup-train`) as long as there is something to train. Ctrl-C interrupts;
+    the same command goes on.
+
+    Exit codes: 0 finished, 1 a training or evaluation failed, 2 wrong input, 130 interrupted.
+    """
+    from sec_nodes.cli.reproduce import Order, carry_out
+
+    order = Order(
+        experiment=experiment,
+        figures=figure or [],
+        quick=quick,
+        full=full,
+        results=results,
+        publish=publish,
+    )
+    with clear_errors():
+        raise typer.Exit(carry_out(order, Console()))
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help='Folder of a run, or its name below results/.')],
 ) -> None:

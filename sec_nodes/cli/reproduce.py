@@ -25,6 +25,7 @@ from sec_nodes.paths import share_dir
 EXPERIMENTS = ('mllm',)
 LIBRARIES = ('torch', 'tensorboard')
 """What trainings need."""
+FAILED, INTERRUPTED = 1, 130
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,16 @@ class Order:
         return [*given, *(name for name, wanted in flags.items() if wanted)]
 
 
-def carry_out(order: Order, console: Console, plan: Plan | None = None) -> None:
+def carry_out(order: Order, console: Console, plan: Plan | None = None) -> int:
     """Reproduce, and say where the results are.
 
     Args:
         order: what to do.
         console: where to show it.
         plan: in place of that of the order.
+
+    Returns:
+        Exit code of the command.
 
     Raises:
         ConfigError: anything that cannot be used; the text names it and the remedy.
@@ -67,18 +71,20 @@ def carry_out(order: Order, console: Console, plan: Plan | None = None) -> None:
         with Live(view.shown, console=console, refresh_per_second=2, transient=True):
             written = reproduce(numbers, plan, folder, cores(), view.update)
     except JobError as error:
-        raise ConfigError(f'{error}; what is done is kept in {folder}') from None
+        console.print(Text(f'error: {error}\nWhat is done is kept in {folder}.'))
+        return FAILED
     except OSError as error:
         raise ConfigError(
             f'{folder} cannot be written ({error.strerror}); give another --results'
         ) from None
     except KeyboardInterrupt:
         console.print(Text(f'Interrupted. What is done is kept in {folder}: call again to go on.'))
-        raise
+        return INTERRUPTED
     console.print(Text(f'Written to {folder}: {", ".join(path.name for path in written)}'))
     if order.publish:
         for path in publish(folder, share_dir() / 'docs'):
             console.print(Text(f'Published in {path}'))
+    return 0
 
 
 def _figures(order: Order) -> list[int]:

@@ -8,7 +8,8 @@ controller that is not trained has one run. Episodes are the same ones for every
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,8 @@ LEVEL = 0.95
 DRAWS = 2000
 """Resamples behind an interval."""
 _SEED = 20250716
+_OURS, _THEIRS, _EPISODES = range(3)
+"""What is drawn independently of each other."""
 
 
 class Interval(NamedTuple):
@@ -51,43 +54,29 @@ def normalised(cost: FloatArray, random_cost: float, best_cost: float) -> FloatA
 
 def interquartile_mean(scores: Scores) -> float:
     """Mean of the middle half of all scores: at each end a quarter of them falls off."""
-    every = np.sort(np.concatenate(list(scores)))
-    cut = int(0.25 * len(every))
-    return float(every[cut : len(every) - cut].mean())
+    return float(_middle(np.concatenate(list(scores))[None])[0])
 
 
 def interquartile_interval(scores: Scores, draws: int = DRAWS) -> Interval:
     """Interquartile mean with its stratified bootstrap interval: runs are drawn within tasks."""
-    rng = np.random.default_rng(_SEED)
-
-    def once() -> float:
-        return interquartile_mean([_redrawn(task, rng) for task in scores])
-
-    return _interval(interquartile_mean(scores), once, draws)
+    drawn = [_redrawn(task, draws, number) for number, task in enumerate(scores)]
+    return _ends(interquartile_mean(scores), _middle(np.concatenate(drawn, axis=1)))
 
 
 def probability_of_improvement(ours: Scores, theirs: Scores) -> float:
     """How likely a run of ours beats a run of theirs, mean over tasks; a draw counts half."""
-    return float(
-        np.mean(
-            [
-                np.mean((np.sign(a[:, None] - b[None, :]) + 1) / 2)
-                for a, b in zip(ours, theirs, strict=True)
-            ]
-        )
-    )
+    pairs = zip(ours, theirs, strict=True)
+    return float(np.mean([_beats(a[None], b[None])[0] for a, b in pairs]))
 
 
 def improvement_interval(ours: Scores, theirs: Scores, draws: int = DRAWS) -> Interval:
     """`probability_of_improvement` with its stratified bootstrap interval."""
-    rng = np.random.default_rng(_SEED)
-
-    def once() -> float:
-        return probability_of_improvement(
-            [_redrawn(task, rng) for task in ours], [_redrawn(task, rng) for task in theirs]
-        )
-
-    return _interval(probability_of_improvement(ours, theirs), once, draws)
+    tasks = len(ours)
+    drawn = [
+        _beats(_redrawn(a, draws, number), _redrawn(b, draws, tasks + number))
+        for number, (a, b) in enumerate(zip(ours, theirs, strict=True))
+    ]
+    return _ends(probability_of_improvement(ours, theirs), np.mean(drawn, axis=0))
 
 
 def performance_profile(scores: Scores, levels: FloatArray) -> FloatArray:
@@ -99,8 +88,8 @@ def performance_profile(scores: Scores, levels: FloatArray) -> FloatArray:
 
 def mean_interval(cost: FloatArray, draws: int = DRAWS) -> Interval:
     """Mean of costs (R, E), NaN left out, resampled by runs and episodes."""
-    rng = np.random.default_rng(_SEED)
-    drawn = _means(cost, _counts(len(cost), draws, rng), _counts(cost.shape[1], draws, rng))
+    runs, episodes = cost.shape
+    drawn = _means(cost, _counts(runs, draws, _OURS), _counts(episodes, draws, _EPISODES))
     return _ends(_mean(cost), drawn)
 
 
@@ -153,15 +142,17 @@ def _paired(
             f'{ours.shape[1]} and {theirs.shape[1]} episodes cannot be paired; '
             'evaluate both on the same ones'
         )
-    rng = np.random.default_rng(_SEED)
-    episodes = _counts(ours.shape[1], draws, rng)
-    drawn_ours = _means(ours, _counts(len(ours), draws, rng), episodes)
-    return _mean(ours), drawn_ours, _means(theirs, _counts(len(theirs), draws, rng), episodes)
+    episodes = _counts(ours.shape[1], draws, _EPISODES)
+    drawn_ours = _means(ours, _counts(len(ours), draws, _OURS), episodes)
+    return _mean(ours), drawn_ours, _means(theirs, _counts(len(theirs), draws, _THEIRS), episodes)
 
 
-def _counts(size: int, draws: int, rng: np.random.Generator) -> IntArray:
-    """(draws, size) how often each of so many is drawn, with replacement."""
+@lru_cache(maxsize=64)
+def _counts(size: int, draws: int, stream: int) -> IntArray:
+    """(draws, size) how often each of so many is drawn, with replacement; others a stream."""
+    rng = np.random.default_rng((_SEED, stream))
     counts: IntArray = rng.multinomial(size, np.full(size, 1 / size), size=draws)
+    counts.setflags(write=False)
     return counts
 
 
@@ -179,12 +170,25 @@ def _mean(values: FloatArray) -> float:
     return float(known.mean()) if len(known) else np.nan
 
 
-def _redrawn(values: FloatArray, rng: np.random.Generator) -> FloatArray:
-    return values[rng.integers(len(values), size=len(values))]
+def _redrawn(values: FloatArray, draws: int, stream: int) -> FloatArray:
+    """(draws, R) values drawn with replacement."""
+    rng = np.random.default_rng((_SEED, stream))
+    drawn: FloatArray = values[rng.integers(len(values), size=(draws, len(values)))]
+    return drawn
 
 
-def _interval(value: float, once: Callable[[], float], draws: int) -> Interval:
-    return _ends(value, np.array([once() for _ in range(draws)]))
+def _middle(scores: FloatArray) -> FloatArray:
+    """(draws,) means of the middle half of scores (draws, n)."""
+    cut = int(0.25 * scores.shape[1])
+    means: FloatArray = np.sort(scores, axis=1)[:, cut : scores.shape[1] - cut].mean(axis=1)
+    return means
+
+
+def _beats(ours: FloatArray, theirs: FloatArray) -> FloatArray:
+    """(draws,) share of pairs of ours (draws, R) and theirs (draws, Q) that ours wins."""
+    sign = np.sign(ours[:, :, None] - theirs[:, None, :])
+    share: FloatArray = ((sign + 1) / 2).mean(axis=(1, 2))
+    return share
 
 
 def _ends(value: float, drawn: FloatArray) -> Interval:

@@ -47,6 +47,8 @@ PRICES = ('cost', 'raw_cost', 'reward', 'latency_s', 'energy_j')
 FLUCTUATION, WHILE_LEARNING = 'fluctuation', 'cost while learning'
 """Of the curves: spread of the cost about its trend in the second half [%], and mean cost. Their
 ends are the least and the largest of the runs."""
+_ROUNDING = 1e-9
+"""What lies between 0 and here comes from adding up."""
 _ROWS_OF_A_CURVE = 8
 """Fewer tell nothing of fluctuations."""
 
@@ -312,7 +314,7 @@ def _published(figure: int, point: Point, quantity: str, relation: str) -> float
 
 def _cell(value: object) -> object:
     if isinstance(value, float):
-        return f'{value:.6g}'
+        return f'{value if not abs(value) <= _ROUNDING else 0:.6g}'
     return '' if value is None else value
 
 
