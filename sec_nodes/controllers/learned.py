@@ -232,6 +232,8 @@ class FlatPolicy:
         self._mean = _numbers(arrays, 'obs_mean', (self.observation,))
         std = _numbers(arrays, 'obs_std', (self.observation,))
         self._scale = np.float32(1) / np.maximum(std, np.float32(_LEAST_STD))
+        self._largest = np.full(self.observation, _LARGEST, dtype=np.float32)
+        self._least = -self._largest
         self._networks, self._few_calls = networks, FewCalls(networks)
 
     def answer(self, observation: FloatArray, mask_of: MaskOf) -> tuple[IntArray, FloatArray]:
@@ -258,7 +260,8 @@ class FlatPolicy:
         """What the networks say to observations (B, n), float32."""
         seen: NDArray[np.float32] = observation.astype(np.float32, copy=False) - self._mean
         seen *= self._scale
-        np.clip(seen, -_LARGEST, _LARGEST, out=seen)
+        np.minimum(seen, self._largest, out=seen)
+        np.maximum(seen, self._least, out=seen)
         if len(seen) == 1:
             return self._few_calls(seen[0])[None]
         return np.concatenate([forward(layers, seen) for layers in self._networks], axis=1)
