@@ -33,7 +33,7 @@ test-conversion: setup-train ## The tests that need torch and transformers
 	@.venv-train/bin/python -m pytest test/conversion
 
 test-learning: setup-train ## The tests of the learners, which need torch
-	@PYTHONPATH=. OMP_NUM_THREADS=1 .venv-train/bin/python -m pytest test/learning
+	@PYTHONPATH=. OMP_NUM_THREADS=1 .venv-train/bin/python -m pytest -m 'not slow' test/learning
 
 lint: setup ## ruff and mypy only
 	@scripts/test.sh --lint-only

@@ -112,6 +112,7 @@ class _Crew:
         finally:
             for worker in self._working:
                 worker.process.kill()
+                worker.process.join()
         return [
             Finished(job, None if number in self._errors else read_summary(job.folder), error)
             for number, job in enumerate(self._jobs)
@@ -134,8 +135,9 @@ class _Crew:
 
     def _begin(self, number: int) -> None:
         news, reports = _SPAWN.Pipe(duplex=False)
+        job = self._jobs[number]
         process = _SPAWN.Process(
-            target=_work, args=(self._jobs[number], reports, self._stop), daemon=True
+            target=_work, args=(job, reports, self._stop), name=job.name, daemon=True
         )
         process.start()
         reports.close()  # the child has its own end; so ours ends when the child's does
