@@ -66,7 +66,7 @@ def _convergence(figure: Any, table: Table, curves: Sequence[CurveRow]) -> None:
             _levels(ax, table, 3, quantity, mode)
             ax.set_ylabel(f'{QUANTITIES[quantity]}, {mode}')
             ax.grid(axis='y')
-        line[0].set_yscale('log')
+        _logarithmic(line[0])
         _scores(line[-1], table, mode)
     for ax in panels[-1][: len(SHOWN)]:
         ax.set_xlabel('slots learnt from')
@@ -87,7 +87,7 @@ def _critic_rates(figure: Any, table: Table, curves: Sequence[CurveRow]) -> None
     _levels(right, table, 4, 'cost', 'paper', ('greedy', 'myopic', OPTIMUM))
     left.set_xlabel('slots learnt from')
     left.set_ylabel('penalised cost while learning')
-    left.set_yscale('log')
+    _logarithmic(left)
     right.set_xticks(range(len(ends)), [f'{end.x:g}' for end in ends])
     right.set_xlabel('critic learning rate')
     right.set_ylabel('penalised cost of what was learnt')
@@ -142,7 +142,8 @@ def _ablation(figure: Any, table: Table, curves: Sequence[CurveRow]) -> None:
                         ax.plot(place + shift, row.published, 'x', color=INK, markersize=8)
         ax.axhline(0, color=COLORS[FLAT], linewidth=1)
         ax.set_xticks(range(len(MODES)), MODES)
-        ax.set_ylabel(f'{QUANTITIES[quantity]} above {FLAT} [%]')
+        name, _, _ = QUANTITIES[quantity].partition(' [')
+        ax.set_ylabel(f'{name} above {FLAT} [%]')
         ax.grid(axis='y')
     _legend(figure, players, extra={'printed': {'marker': 'x', 'color': INK, 'linestyle': ''}})
 
@@ -199,6 +200,16 @@ def _scores(ax: Any, table: Table, mode: str) -> None:
     ax.axvline(1, color=COLORS[OPTIMUM], linewidth=1)
     ax.set_xlabel('score: 0 masked random, 1 optimum')
     ax.grid(axis='x')
+
+
+def _logarithmic(ax: Any) -> None:
+    """A logarithmic axis with plain numbers at its ticks."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    ax.set_yscale('log')
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 6, 8)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter('{x:g}'))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _line(ax: Any, rows: Sequence[Row], color: str) -> None:

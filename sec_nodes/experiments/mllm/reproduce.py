@@ -1,4 +1,9 @@
-"""Figs 3 to 8 from the first training to the last picture."""
+"""Figs 3 to 8 from the first training to the last picture.
+
+    python -m sec_nodes.experiments.mllm.reproduce
+
+writes the page in docs/ anew from the tables beside it.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +31,7 @@ from sec_nodes.experiments.mllm.plans import Plan
 from sec_nodes.experiments.mllm.plots import draw
 from sec_nodes.experiments.mllm.tables import CURVED, figure_rows, read_rows, write_rows
 from sec_nodes.experiments.runner import Progress, carry_out
+from sec_nodes.paths import share_dir
 
 JOBS, REPORT, SUMMARY, CLAIMS = 'jobs', 'report.md', 'summary.json', 'claims.csv'
 PUBLISHED, PAGE = 'results/mllm', 'reproduce_mllm.md'
@@ -172,3 +178,7 @@ def _spent(trainings: Sequence[Training], store: Store) -> list[dict[str, Any]]:
 def _plain(value: Any) -> Any:
     """As it comes back from JSON."""
     return json.loads(json.dumps(value))
+
+
+if __name__ == '__main__':
+    write_page(share_dir() / 'docs')

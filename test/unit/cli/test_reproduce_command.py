@@ -1,0 +1,91 @@
+"""`sec reproduce`: what it refuses, and how it goes on where torch is."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from sec_nodes.cli import reproduce as command
+from sec_nodes.cli.main import app
+
+runner = CliRunner()
+
+
+def order(**changes):
+    values = {
+        'experiment': 'mllm',
+        'figures': [4],
+        'quick': False,
+        'full': False,
+        'results': Path('somewhere'),
+        'publish': False,
+    }
+    return command.Order(**(values | changes))
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['maritime'], "unknown experiment 'maritime'; known: mllm"),
+        (['mlm'], 'mllm'),
+        (['mllm', '--figure', '9'], '--figure 9: known are 3, 4, 5, 6, 7, 8'),
+        (['mllm', '--figure', '3', '--figure', '2'], '--figure 2: known are'),
+        (['mllm', '--quick', '--full'], '--quick and --full exclude each other'),
+    ],
+)
+def test_what_cannot_be_reproduced_is_refused(arguments, words, tmp_path):
+    result = runner.invoke(app, ['reproduce', *arguments, '--results', str(tmp_path)])
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, '_must_train', lambda *_: False)
+    (tmp_path / 'file').write_text('')
+    result = runner.invoke(app, ['reproduce', 'mllm', '--results', str(tmp_path / 'file')])
+    assert result.exit_code == 2
+    assert 'give another --results' in result.stderr
+
+
+def test_without_torch_it_goes_on_elsewhere_with_the_same_order(monkeypatch, tmp_path):
+    gone = []
+
+    def go_on_there(libraries, arguments):
+        gone.append(arguments)
+        raise SystemExit
+
+    monkeypatch.setattr(command, 'has_libraries', lambda names: False)
+    monkeypatch.setattr(command, 'go_on_there', go_on_there)
+    with pytest.raises(SystemExit):
+        command.carry_out(order(full=True, results=tmp_path, publish=True), Console())
+    (arguments,) = gone
+    assert arguments[:2] == ['-m', 'sec_nodes.cli.main']
+    understood = []
+    monkeypatch.setattr(command, 'carry_out', lambda order, console: understood.append(order) or 0)
+    result = runner.invoke(app, arguments[2:])
+    assert result.exit_code == 0
+    assert understood == [order(full=True, results=tmp_path, publish=True)]
+
+
+def test_a_failed_job_is_told(monkeypatch, tmp_path):
+    def reproduce(*_):
+        raise command.JobError('train ppo mllm:paper seed 0: no luck')
+
+    monkeypatch.setattr(command, '_must_train', lambda *_: False)
+    monkeypatch.setattr(command, 'reproduce', reproduce)
+    console = Console(record=True, width=200)
+    assert command.carry_out(order(results=tmp_path), console) == 1
+    assert 'train ppo mllm:paper seed 0: no luck' in console.export_text()
+
+
+def test_an_interrupted_run_says_how_to_go_on(monkeypatch, tmp_path):
+    def reproduce(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, '_must_train', lambda *_: False)
+    monkeypatch.setattr(command, 'reproduce', reproduce)
+    console = Console(record=True, width=200)
+    assert command.carry_out(order(results=tmp_path), console) == 130
+    assert 'call again to go on' in console.export_text()

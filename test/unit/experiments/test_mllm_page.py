@@ -1,0 +1,122 @@
+"""The report and the published page of mllm's reproduction."""
+
+import json
+
+import pytest
+from made_up import PLAN, MadeUpStore
+
+from sec_nodes.config import ConfigError
+from sec_nodes.experiments.mllm import reproduce
+from sec_nodes.experiments.mllm.claims import claims
+from sec_nodes.experiments.mllm.figures import FIGURES
+from sec_nodes.experiments.mllm.page import page, rows_of
+from sec_nodes.experiments.mllm.plans import QUICK
+from sec_nodes.paths import share_dir
+
+DOCS = share_dir() / 'docs'
+MOST_BYTES = 1_500_000
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Tables and pictures of two figures, from results that are made up."""
+    made = tmp_path_factory.mktemp('made-up')
+    for number in (4, 7):
+        reproduce._write_figure(FIGURES[number], PLAN, made, MadeUpStore())
+    reproduce._write_report(PLAN, made, MadeUpStore())
+    return made
+
+
+def test_a_folder_gets_tables_pictures_summary_claims_and_report(folder):
+    assert {path.name for path in folder.iterdir()} == {
+        'fig4.csv',
+        'fig4.png',
+        'fig4_curves.csv',
+        'fig7.csv',
+        'fig7.png',
+        'summary.json',
+        'claims.csv',
+        'report.md',
+    }
+    assert (folder / 'fig7.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_the_report_says_what_was_done_and_what_came_of_it(folder):
+    text = (folder / 'report.md').read_text()
+    assert 'Plan **made-up**' in text
+    assert '| `ad_sac_flat` | mllm:fig7 | 1 | 100 | 50 | 4 |' in text
+    assert '![Fig. 7](fig7.png)' in text
+    assert '| printed, AD-SAC |  | 1.41 | - | - | - | 2.19 |' in text
+    assert '## Fig. 3' not in text
+    # every player at five places: 30 * 1.05 at the first
+    line = next(
+        line for line in text.splitlines() if line.startswith('| `ad_sac_flat` | 1 | 31.5')
+    )
+    assert line.count('31.5') == 5
+
+
+def test_the_report_comes_from_the_files_alone(folder):
+    assert page(folder, '') == (folder / 'report.md').read_text()
+    assert sorted(rows_of(folder)) == [4, 7]
+
+
+def test_the_summary_counts_what_was_spent(folder):
+    summary = json.loads((folder / 'summary.json').read_text())
+    # Fig. 4: three rates, the usual one twice; Fig. 7: six learners
+    assert summary['trainings'] == 4 + 6
+    assert summary['plan']['name'] == 'made-up'
+    # 4 s a training, 2 s a play: Fig. 4 has 4 simple ones and 4 policies, Fig. 7 10 at 5 places
+    assert summary['plays'] == 8 + 50
+    assert summary['cpu_s'] == 4 * 10 + 2 * 58
+
+
+def test_a_folder_of_another_plan_is_refused(folder):
+    with pytest.raises(ConfigError, match=r'holds results of another plan \(made-up\)'):
+        reproduce.reproduce([4], QUICK, folder, 1)
+
+
+def test_publishing_needs_all_figures(folder, tmp_path):
+    with pytest.raises(ConfigError, match='lacks Figs 3, 5, 6, 8'):
+        reproduce.publish(folder, tmp_path)
+
+
+def test_published_is_what_was_reproduced(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(reproduce, 'FIGURES', {4: FIGURES[4], 7: FIGURES[7]})
+    reproduce.publish(folder, tmp_path)
+    for name in ('fig4_curves.csv', 'fig7.csv', 'claims.csv', 'summary.json'):
+        copied = tmp_path / 'results' / 'mllm' / name
+        assert copied.read_bytes() == (folder / name).read_bytes()
+    text = (tmp_path / 'reproduce_mllm.md').read_text()
+    assert '![Fig. 4](results/mllm/fig4.png)' in text
+    assert text.replace('results/mllm/', '') == (folder / 'report.md').read_text()
+
+
+def test_the_page_in_docs_is_made_from_the_tables_beside_it():
+    if not (DOCS / reproduce.PUBLISHED).is_dir():
+        pytest.skip('nothing is published yet')
+    text = (DOCS / reproduce.PAGE).read_text(encoding='utf-8')
+    assert text == page(DOCS / reproduce.PUBLISHED, f'{reproduce.PUBLISHED}/'), (
+        'python -m sec_nodes.experiments.mllm.reproduce writes the page anew'
+    )
+
+
+def test_claims_in_docs_are_those_of_the_tables(tmp_path):
+    if not (DOCS / reproduce.PUBLISHED).is_dir():
+        pytest.skip('nothing is published yet')
+    rows = rows_of(DOCS / reproduce.PUBLISHED)
+    assert list(rows) == list(FIGURES)
+    reproduce.write_claims(
+        tmp_path / 'claims.csv', claims(row for table in rows.values() for row in table)
+    )
+    published = DOCS / reproduce.PUBLISHED / 'claims.csv'
+    assert published.read_text() == (tmp_path / 'claims.csv').read_text()
+
+
+def test_what_is_published_is_real_and_small():
+    folder = DOCS / reproduce.PUBLISHED
+    if not folder.is_dir():
+        pytest.skip('nothing is published yet')
+    summary = json.loads((folder / 'summary.json').read_text())
+    assert summary['plan']['name'] in ('quick', 'full')
+    assert all(entry['steps'] >= summary['plan']['steps'] for entry in summary['spent'])
+    assert sum(path.stat().st_size for path in folder.iterdir()) < MOST_BYTES
