@@ -73,7 +73,7 @@ class Stacked(nn.Module):
         count = len(weight)
         split = left.shape[-1]
         first = torch.baddbmm(bias, left.expand(count, -1, -1), weight[:, :split])
-        flat = right.reshape(-1, width).expand(count, -1, -1)
+        flat = right.reshape(samples * rows, width).expand(count, -1, -1)
         second = torch.bmm(flat, weight[:, split:]).view(count, samples, rows, -1)
         hidden = second.add_(first.unsqueeze(1)).view(count, samples * rows, -1)
         return self.after_first(hidden).view(count, samples, rows, -1)

@@ -18,6 +18,9 @@ from sec_nodes.learning.problem import Action, Problem, Turn
 from sec_nodes.learning.replay import Batch, Replay
 
 
+_ROUNDING = 1e-6  # shares of gradient steps add up with errors
+
+
 class OffPolicyHyper(Settings):
     """Hyper-parameters of all learners that replay experience."""
 
@@ -97,6 +100,8 @@ class OffPolicy(Learner):
     def random(self, observation: Tensor) -> Action:
         """Uniformly random admissible actions."""
         continuous = 2 * torch.rand(len(observation), self.shape.continuous) - 1
+        if not self.shape.devices:
+            return Action(torch.zeros(len(observation), 0, dtype=torch.int64), continuous)
         return Action(random_choice(self.problem.mask(observation, continuous)), continuous)
 
     def learn(self, observation: Tensor, action: Action, turn: Turn) -> Mapping[str, float]:
@@ -109,7 +114,7 @@ class OffPolicy(Learner):
                 self.normaliser.measure(seen.observation, seen.reward)
             return {}
         self._due += len(observation) * self.hyper.updates_per_step
-        due = int(self._due)
+        due = int(self._due + _ROUNDING)
         self._due -= due
         return self.take_updates(due)
 
