@@ -17,7 +17,6 @@ from sec_nodes.learning.networks import Normaliser
 from sec_nodes.learning.problem import Action, Problem, Turn
 from sec_nodes.learning.replay import Batch, Replay
 
-
 _ROUNDING = 1e-6  # shares of gradient steps add up with errors
 
 
