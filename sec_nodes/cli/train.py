@@ -29,7 +29,7 @@ from sec_nodes.simulation.statistics import estimate
 from sec_nodes.simulation.tables import cell, heading
 
 USUAL_STEPS = 100_000
-FIGURES = ('cost', 'reward', 'latency_s', 'energy_j', 'violations', 'late_share')
+FIGURES = ('cost', 'latency_s', 'energy_j', 'violations', 'late_share')
 """Figures of final policies that are shown, where a scenario has them."""
 LIBRARIES = ('torch', 'tensorboard')
 ORDER = 'order.json'

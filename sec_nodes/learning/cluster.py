@@ -8,6 +8,7 @@ sent back when they end or are stopped. A job whose machine dies is begun anew o
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from sec_nodes.learning.job import CHECKPOINT, SUMMARY, Job, Progress, read_summ
 from sec_nodes.learning.jobs import Finished, OnProgress, attempt, check_jobs
 
 _LOOK_EVERY_S = 1.0
+_KNOCK_S = 10.0
 HERE = 'local'
 """Address that means a cluster on this machine, for the length of this command."""
 
@@ -58,13 +60,21 @@ def _connect(address: str) -> Any:
             'on every machine: pip install -r requirements/cluster.txt'
         ) from None
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, include_dashboard=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f'--ray {address}: no cluster answers there ({error}); start one with '
             '`ray start --head` and give its address, or give `local`'
         ) from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError if nothing listens at a HOST:PORT: Ray itself would wait for minutes."""
+    host, separator, port = address.rpartition(':')
+    if separator and port.isdecimal() and '/' not in host:
+        socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
 
 
 def _run(ray: Any, jobs: Sequence[Job], on_progress: OnProgress) -> list[Finished]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +21,15 @@ def test_without_ray_the_remedy_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'ray', None)
     with pytest.raises(ConfigError, match=r'pip install -r requirements/cluster\.txt'):
         run_jobs_on_cluster([job(tmp_path)], HERE)
+
+
+def test_an_address_where_nothing_listens_is_refused_at_once(tmp_path, monkeypatch):
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+        monkeypatch.setitem(sys.modules, 'ray', SimpleNamespace())
+        with pytest.raises(ConfigError, match=f'--ray 127.0.0.1:{port}: no cluster answers there'):
+            run_jobs_on_cluster([job(tmp_path)], f'127.0.0.1:{port}')
 
 
 @pytest.mark.slow
