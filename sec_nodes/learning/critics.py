@@ -108,36 +108,46 @@ class PerDevice(Critic):
         super().__init__()
         self._networks, self._target = [networks], [target]  # listed: saved by their owner
 
+    @property
+    def networks(self) -> Any:
+        """Those that learn."""
+        return self._networks[0]
+
+    @property
+    def target(self) -> Any:
+        """Those that follow."""
+        return self._target[0]
+
     def loss(self, step: Step) -> Tensor:
         """Sum of squared errors over devices and twins."""
         draw, (alpha_d, alpha_c) = step.following, step.alpha.unbind()
         with torch.no_grad():
             choices = draw.choices
-            ahead = self._target[0].values(step.next_seen, draw.continuous, choices.probs)
+            ahead = self.target.values(step.next_seen, draw.continuous, choices.probs)
             soft = choices.expectation(ahead).amin(0) + alpha_d * choices.entropy()
             soft -= (alpha_c / soft.shape[-1]) * draw.log_density.unsqueeze(-1)
             goal = step.reward + step.onward.unsqueeze(-1) * soft
-        values = self._networks[0].values(step.seen, step.continuous, step.assigned)
+        values = self.networks.values(step.seen, step.continuous, step.assigned)
         taken = (values * step.assigned).sum(-1)
         return (taken - goal).square().sum() / len(goal)
 
     def worth(self, seen: Any, draw: Draw) -> Tensor:
         """Value (B,) of a policy, to be ascended."""
-        values = self._networks[0].values(seen, draw.continuous, draw.choices.probs)
+        values = self.networks.values(seen, draw.continuous, draw.choices.probs)
         return draw.choices.expectation(values).amin(0).sum(-1)
 
     def table(self, seen: Any, continuous: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Values of all options; numbers are worth nothing besides."""
-        values = self._networks[0].values(seen, continuous, weights).mean(0)
+        values = self.networks.values(seen, continuous, weights).mean(0)
         return values, values.new_zeros(continuous.shape[:-1])
 
     def parameters_now(self) -> list[nn.Parameter]:
         """Parameters that learn."""
-        return self._networks[0].critic_parameters()
+        return self.networks.critic_parameters()
 
     def parameters_then(self) -> list[nn.Parameter]:
         """Parameters of the target."""
-        return self._target[0].critic_parameters()
+        return self.target.critic_parameters()
 
 
 class _Own(Critic):

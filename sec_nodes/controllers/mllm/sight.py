@@ -2,7 +2,7 @@
 
 Reads the vector of `environments.mllm_observation` back into tasks, positions and links, for any
 number of devices, and works out masks and costs of pairs of device and server. All of it runs on
-numpy arrays, to decide, and on torch tensors, to learn; the module of the arrays is passed as `xp`.
+numpy arrays, to decide, and on torch tensors, to learn; the arrays' module is passed as `xp`.
 
 Equations are those of Yan et al., Drones 2025, 9, 500. Left out against the scenario itself: the
 propagation of signals, the way between satellites, answers on their way down (together below
@@ -83,6 +83,8 @@ class Estimate(NamedTuple):
     energy_j: Array
     cost: Array
     """With penalties, in units of `Sight.cost_unit`."""
+    toll: Array
+    """What it costs the others, in the same units."""
 
 
 class Sight:
@@ -296,7 +298,7 @@ class Sight:
         return seen.words[..., None] * word_s + start_s
 
     def estimate(
-        self, seen: Seen, snr: Array, power: Array, load: Load, inside: Array, xp: Any = np
+        self, seen: Seen, snr: Array, power: Array, weight: Array, load: Load, xp: Any = np
     ) -> Estimate:
         """What each pair of device and server would come to, eqs (12) to (31).
 
@@ -304,8 +306,8 @@ class Sight:
             seen: the observation.
             snr: (X, K, S) at the powers that are used.
             power: (X, K, S) these powers, as shares of full power.
+            weight: (X, K, S) where devices go, as for `load`.
             load: of the others.
-            inside: (X, K, S) as `inside` gives it.
             xp: numpy or torch.
         """
         radio_s = self.arrivals(seen, snr, load.disturbance, xp)
@@ -324,9 +326,35 @@ class Sight:
         if self.queue:
             longest_s = self.settings.queue.longest_wait_s
             cost = cost + self.violation_price * xp.clip(wait_s - longest_s + 0.5, 0.0, 1.0)
+        price = weight * (self.time_price + self.late_price * _as(late_s > 0, late_s))
+        toll = self._toll(snr, radio_s, load, price, seen.same)
+        if self.queue:
+            later = price.sum(1)[:, None] - price - _ahead(radio_s, price, xp)
+            toll = toll + compute_s * later
+        unit = self.cost_unit
         return Estimate(
-            radio_s, compute_s, wait_s, latency_s, late_s, energy_j, cost / self.cost_unit
+            radio_s, compute_s, wait_s, latency_s, late_s, energy_j, cost / unit, toll / unit
         )
+
+    def _toll(self, snr: Array, radio_s: Array, load: Load, price: Array, same: Array) -> Array:
+        """What a device's signal costs the others at a receiver, to first order, (X, K, S).
+
+        The derivative of u / (B log2(1 + s / (1 + xi I))) by xi I.
+
+        Args:
+            snr: (X, K, S), s.
+            radio_s: (X, K, S) these times.
+            load: disturbances I.
+            price: (X, K, S) what a second costs each device, by where it goes.
+            same: (X, S, S) servers with the same receiver.
+        """
+        noise = 1 + self.residual * load.disturbance
+        sinr = snr / noise
+        slope_s = radio_s * sinr / ((1 + sinr) * _log1p(sinr) * noise + 1e-9)
+        hurt = price * slope_s
+        others = (hurt.sum(1)[:, None] - hurt) @ same
+        toll: Array = self.residual * snr * others
+        return toll
 
 
 def _row(values: Any) -> np.ndarray:
@@ -348,6 +376,10 @@ def _as(flags: Array, like: Array) -> Array:
 def _joined(parts: list[Array], xp: Any) -> Array:
     """Arrays joined along the last axis."""
     return xp.concatenate(parts, -1)
+
+
+def _log1p(array: Array) -> Array:
+    return np.log1p(array) if isinstance(array, np.ndarray) else array.log1p()
 
 
 def _largest(array: Array, xp: Any) -> Array:

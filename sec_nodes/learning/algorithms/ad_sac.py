@@ -71,7 +71,8 @@ class AdSacHyper(OffPolicyHyper):
 class AdSac(OffPolicy):
     """AD-SAC with fully connected networks.
 
-    A subclass with other networks overrides `make_networks`, `see` and `policy_arrays`.
+    A subclass with other networks overrides `make_networks`, `make_critic`, `see`, `draw` and
+    `policy_arrays`.
     """
 
     name: ClassVar[str] = 'ad_sac_flat'
@@ -82,7 +83,7 @@ class AdSac(OffPolicy):
         super().__init__(problem, hyper)
         self.networks: Any = self.make_networks()
         self.target = deepcopy(self.networks)
-        self.critic = self._make_critic()
+        self.critic = self.make_critic()
         self.log_alpha = nn.Parameter(torch.full((2,), math.log(hyper.alpha)))
         self.merge = Merge(hyper.merge)
         self.actor_descent = Descent(self.networks.actor_parameters(), hyper.actor_rate)
@@ -179,7 +180,8 @@ class AdSac(OffPolicy):
         networks = self.networks.policy_networks()
         return flat_policy(self.name, self.shape, self.normaliser, networks)
 
-    def _make_critic(self) -> Critic:
+    def make_critic(self) -> Critic:
+        """What values actions."""
         if self.hyper.critic == 'per_device':
             return PerDevice(self.networks, self.target)
         kind = Scalar if self.hyper.critic == 'scalar' else Independent
