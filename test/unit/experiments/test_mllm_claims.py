@@ -152,6 +152,19 @@ def test_the_step_between_half_and_six_tenths():
     assert verdict(claims(steps([1, 1.1, 1.8, 1.9, 2.0])), start) == FAILS
 
 
+def test_printed_values_are_met_by_ad_sac_or_shown_to_be_in_reach():
+    def met(flat, optimum):
+        rows = [
+            made_up_row(7, 'ad_sac_flat', flat, quantity='latency_s', x=0.3, published=1.41),
+            made_up_row(7, 'optimum', optimum, quantity='latency_s', x=0.3),
+        ]
+        return verdict(claims(rows), 'latency where all ask for an accuracy of 0.3')
+
+    assert met(1.40, 3.0) == HOLDS
+    assert met(2.00, 1.45) == UNDECIDED
+    assert met(2.00, 1.6) == FAILS
+
+
 def test_an_ablation_must_have_the_printed_size():
     def gap(low, high):
         row = made_up_row(
