@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -124,6 +125,17 @@ class Normaliser(nn.Module):
 def blend(target: Iterable[Tensor], source: Iterable[Tensor], tau: float) -> None:
     """Move target tensors by tau towards source tensors (Polyak averaging)."""
     torch._foreach_lerp_(list(target), list(source), tau)
+
+
+@contextmanager
+def rough_products() -> Iterator[None]:
+    """Matrix products within may round their factors to bfloat16, where the CPU gains by that."""
+    usual = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision('medium')
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(usual)
 
 
 class Descent:

@@ -16,6 +16,7 @@ from sec_nodes.learning.networks import (  # noqa: E402
     blend,
     flat_arrays,
     mlp,
+    rough_products,
 )
 from sec_nodes.learning.problem import Action, Shape, Turn  # noqa: E402
 from sec_nodes.learning.replay import Replay  # noqa: E402
@@ -74,6 +75,15 @@ def test_descent_is_adam():
         adam.step()
     for one, other in zip(ours, theirs, strict=True):
         assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_rough_products_are_near_and_end():
+    networks, inputs = Stacked(2, (64, 64, 64, 4)), torch.randn(256, 64)
+    exact = networks(inputs)
+    with rough_products():
+        rough = networks(inputs)
+    assert (rough - exact).abs().max() < 0.02 * exact.abs().max()
+    assert torch.equal(networks(inputs), exact)
 
 
 def test_blend_moves_by_tau():

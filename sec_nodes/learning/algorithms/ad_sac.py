@@ -28,7 +28,7 @@ from sec_nodes.learning.distributions import MaskedCategorical, TanhNormal, rand
 from sec_nodes.learning.export import flat_policy
 from sec_nodes.learning.flat_networks import FlatNetworks
 from sec_nodes.learning.merge import Merge, MergeHyper
-from sec_nodes.learning.networks import Descent, blend
+from sec_nodes.learning.networks import Descent, blend, rough_products
 from sec_nodes.learning.off_policy import OffPolicy, OffPolicyHyper, Stateful
 from sec_nodes.learning.problem import Action, Problem, Turn
 from sec_nodes.learning.replay import Batch
@@ -220,7 +220,9 @@ class AdSac(OffPolicy):
             prior_scores = self.target.scores(seen, continuous)
             shape = (*continuous.shape[:-1], *prior_scores.shape[-2:])
             prior = MaskedCategorical(prior_scores.expand(shape), mask)
-            values = self.critic.table(seen, continuous, prior.probs)
+            # Many rows, and only weights of an average come of them.
+            with rough_products():
+                values = self.critic.table(seen, continuous, prior.probs)
         scores = drawn.scores
         if self.networks.scores_follow_numbers:
             scores = self.networks.scores(seen, continuous)
