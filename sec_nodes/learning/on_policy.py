@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -22,6 +22,7 @@ from sec_nodes.learning.distributions import random_choice
 from sec_nodes.learning.learner import Learner
 from sec_nodes.learning.networks import Descent, Normaliser, mlp
 from sec_nodes.learning.problem import Action, Problem, Turn
+from sec_nodes.learning.relaxed import numbers_only
 
 _TINY = 1e-8
 _HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
@@ -48,6 +49,8 @@ class OnPolicyHyper(Settings):
     """Transitions of a gradient step."""
     clip: float = Field(0.2, gt=0)
     """How far from 1 a ratio of probabilities pays."""
+    largest_kl: float = Field(1.0, gt=0)
+    """An update ends early once the policy has moved further than this [nat]."""
     entropy: float = Field(0.0, ge=0)
     """Weight of the policy's entropy [1/nat]."""
     value_weight: float = Field(0.5, gt=0)
@@ -169,6 +172,8 @@ class OnPolicy(Learner):
         """Explore: an action for each copy; a random one during warm-up."""
         if not self._warm:
             continuous = 2 * torch.rand(len(observation), self.shape.continuous) - 1
+            if not self.shape.devices:
+                return numbers_only(continuous)
             return Action(random_choice(self.problem.mask(observation, continuous)), continuous)
         self._drawn = self.draw(observation)
         return Action(self._drawn.choice, self._drawn.numbers.clamp(-1, 1))
@@ -240,15 +245,23 @@ class OnPolicy(Learner):
             old, _ = self.log_probs(flat.observation, _draw(flat))
         target, advantage = (advantage + value).flatten(), advantage.flatten()
         figures: dict[str, Tensor] = {}
-        for _ in range(hyper.epochs):
-            for rows in torch.randperm(len(target)).split(hyper.batch):
-                if len(rows) < 2:
-                    continue  # no deviation of advantages
-                batch = Slots(*(column[rows] for column in flat))
-                loss, figures = self._loss(batch, old[:, rows], advantage[rows], target[rows])
-                self._descent.step(loss)
-                self._updates += 1
+        for rows in self._batches(len(target)):
+            batch = Slots(*(column[rows] for column in flat))
+            loss, figures = self._loss(batch, old[:, rows], advantage[rows], target[rows])
+            if figures['kl'] > hyper.largest_kl:
+                break
+            self._descent.step(loss)
+            self._updates += 1
         return {name: float(figure) for name, figure in figures.items()}
+
+    def _batches(self, rows: int) -> Iterator[Tensor]:
+        """Indices of the transitions of each gradient step of an update, drawn anew in each epoch.
+
+        Single ones are left out: their advantages have no deviation.
+        """
+        for _ in range(self.hyper.epochs):
+            parts = torch.randperm(rows).split(self.hyper.batch)
+            yield from (part for part in parts if len(part) > 1)
 
     def _loss(
         self, batch: Slots, old: Tensor, advantage: Tensor, target: Tensor

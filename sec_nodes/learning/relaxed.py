@@ -83,9 +83,8 @@ class Relaxed(Learner):
         """
         if not torch.equal(self._split(self._sent)[1], action.continuous):
             raise ValueError('learn from the action that act gave last: its scores are needed')
-        numbers = Action(_no_choice(observation), self._sent)
         total = replace(turn, reward=turn.reward.sum(-1, keepdim=True))
-        return self.inner.learn(observation, numbers, total)
+        return self.inner.learn(observation, numbers_only(self._sent), total)
 
     @property
     def updates(self) -> int:
@@ -107,11 +106,11 @@ class Relaxed(Learner):
     def _action(self, observation: Tensor, scores: Tensor, continuous: Tensor) -> Action:
         """The action that scores (X, K S) and a continuous part mean."""
         if not self.shape.devices:
-            return Action(_no_choice(observation), continuous)
+            return numbers_only(continuous)
         mask = self.problem.mask(observation, continuous)
         return Action(scores.view(mask.shape).masked_fill(~mask, FORBIDDEN).argmax(-1), continuous)
 
 
-def _no_choice(observation: Tensor) -> Tensor:
-    """(X, 0)."""
-    return torch.zeros(len(observation), 0, dtype=torch.int64)
+def numbers_only(continuous: Tensor) -> Action:
+    """The action with these numbers (X, D) and no choices."""
+    return Action(torch.zeros(len(continuous), 0, dtype=torch.int64), continuous)

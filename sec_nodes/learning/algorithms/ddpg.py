@@ -21,7 +21,7 @@ from sec_nodes.learning.export import flat_policy
 from sec_nodes.learning.networks import Descent, blend, mlp
 from sec_nodes.learning.off_policy import OffPolicy, OffPolicyHyper, Stateful
 from sec_nodes.learning.problem import Action, Problem
-from sec_nodes.learning.relaxed import Relaxed, RelaxedProblem
+from sec_nodes.learning.relaxed import Relaxed, RelaxedProblem, numbers_only
 from sec_nodes.learning.replay import Batch
 
 
@@ -54,12 +54,12 @@ class NumbersDdpg(OffPolicy):
         """The policy's numbers with noise."""
         numbers = self.actor(self.normaliser(observation)).tanh()
         noisy = numbers + self.hyper.noise * torch.randn_like(numbers)
-        return _action(noisy.clamp(-1, 1))
+        return numbers_only(noisy.clamp(-1, 1))
 
     @torch.no_grad()
     def best(self, observation: Tensor) -> Action:
         """The policy's numbers."""
-        return _action(self.actor(self.normaliser(observation)).tanh())
+        return numbers_only(self.actor(self.normaliser(observation)).tanh())
 
     def update(self, batch: Batch) -> Mapping[str, Tensor]:
         """One step of critic, policy and targets."""
@@ -116,7 +116,3 @@ class Ddpg(Relaxed):
 def _value(critic: torch.nn.Sequential, seen: Tensor, numbers: Tensor) -> Tensor:
     """(X,)."""
     return critic(torch.cat([seen, numbers], -1)).squeeze(-1)
-
-
-def _action(numbers: Tensor) -> Action:
-    return Action(torch.zeros(len(numbers), 0, dtype=torch.int64), numbers)

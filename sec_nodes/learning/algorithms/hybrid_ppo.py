@@ -20,6 +20,7 @@ from sec_nodes.learning.export import flat_policy
 from sec_nodes.learning.networks import mlp
 from sec_nodes.learning.on_policy import Draw, OnPolicy, OnPolicyHyper, orthogonal
 from sec_nodes.learning.problem import Action, Shape
+from sec_nodes.learning.relaxed import numbers_only
 
 
 class HybridPolicy(nn.Module):
@@ -55,6 +56,8 @@ class HybridPpo(OnPolicy):
         seen, normal = self.normaliser(observation), self.policy.normal
         numbers = normal(seen).sample() if normal else torch.zeros(len(seen), 0)
         mask = self.problem.mask(observation, numbers.clamp(-1, 1))
+        if self.policy.scores is None:
+            return Draw(numbers, numbers_only(numbers).choice, mask)
         return Draw(numbers, self._choices(seen, mask).sample(), mask)
 
     def log_probs(self, observation: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
@@ -75,6 +78,8 @@ class HybridPpo(OnPolicy):
         """The mean of the numbers, and the choices that are then most probable."""
         seen, normal = self.normaliser(observation), self.policy.normal
         continuous = normal(seen).mean if normal else torch.zeros(len(seen), 0)
+        if self.policy.scores is None:
+            return numbers_only(continuous)
         mask = self.problem.mask(observation, continuous)
         return Action(self._choices(seen, mask).best(), continuous)
 
@@ -86,6 +91,5 @@ class HybridPpo(OnPolicy):
 
     def _choices(self, seen: Tensor, mask: Tensor) -> MaskedCategorical:
         """Distribution of choices for normalised observations (X, n) and masks (X, K, S)."""
-        if self.policy.scores is None:
-            return MaskedCategorical(torch.zeros(mask.shape))
+        assert self.policy.scores is not None
         return MaskedCategorical(self.policy.scores(seen).view(mask.shape), mask)

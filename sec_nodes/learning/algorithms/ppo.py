@@ -19,7 +19,7 @@ from sec_nodes.learning.export import flat_policy
 from sec_nodes.learning.networks import mlp
 from sec_nodes.learning.on_policy import ClippedNormal, Draw, OnPolicy, OnPolicyHyper, orthogonal
 from sec_nodes.learning.problem import Action
-from sec_nodes.learning.relaxed import Relaxed, RelaxedProblem
+from sec_nodes.learning.relaxed import Relaxed, RelaxedProblem, numbers_only
 
 
 class GaussianPolicy(nn.Module):
@@ -53,9 +53,8 @@ class NumbersPpo(OnPolicy):
     def draw(self, observation: Tensor) -> Draw:
         """Draw numbers for observations (X, n)."""
         numbers = self.policy(self.normaliser(observation)).sample()
-        rows = len(observation)
-        mask = torch.ones(rows, 0, 0, dtype=torch.bool)
-        return Draw(numbers, torch.zeros(rows, 0, dtype=torch.int64), mask)
+        mask = self.problem.mask(observation, numbers)
+        return Draw(numbers, numbers_only(numbers).choice, mask)
 
     def log_probs(self, observation: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
         """Log probabilities (1, X) of what was drawn, and entropies (X,)."""
@@ -65,8 +64,7 @@ class NumbersPpo(OnPolicy):
     @torch.no_grad()
     def best(self, observation: Tensor) -> Action:
         """The mean."""
-        mean = self.policy(self.normaliser(observation)).mean
-        return Action(torch.zeros(len(mean), 0, dtype=torch.int64), mean)
+        return numbers_only(self.policy(self.normaliser(observation)).mean)
 
     def policy_arrays(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The mean's network."""
