@@ -76,7 +76,7 @@ class PairNet(nn.Module):
 
 
 class SetCritic(nn.Module):
-    """Value of each device at each server, given what the others do: minus cost, and what follows.
+    """Reward of each device at each server, given what the others do.
 
     Args:
         sight: reads observations.
@@ -89,7 +89,7 @@ class SetCritic(nn.Module):
         self.twins = nn.ModuleList([PairNet(hidden, 1) for _ in range(2)])
 
     def forward(self, at: Scene, weight: Tensor) -> Tensor:
-        """Values (2, X, K, S) in units of `Sight.cost_unit`, of joint weights (X, K, S)."""
+        """Rewards (2, X, K, S) in units of `Sight.cost_unit`, of joint weights (X, K, S)."""
         load, guess = beside(self.sight, at, weight, torch)
         row = features(self.sight, at, load, guess, torch)
         asks = at.seen.asks.to(row.dtype)
@@ -98,6 +98,52 @@ class SetCritic(nn.Module):
 
 SHARP = 10.0
 """How strongly choices follow estimated costs before anything is learnt [1 / cost unit]."""
+
+
+class SetFuture(nn.Module):
+    """What later slots are worth: queues that are left behind, and where UAVs and satellites are.
+
+    One network for all servers, whose outputs add up. Tasks of later slots are unknown, so nothing
+    else about this slot counts.
+
+    Args:
+        sight: reads observations.
+        hidden: width.
+    """
+
+    INPUTS = 7
+
+    def __init__(self, sight: Sight, hidden: int) -> None:
+        super().__init__()
+        self.sight = sight
+        self.net = nn.Sequential(
+            nn.Linear(self.INPUTS, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, 1),
+        )
+
+    def forward(self, at: Scene, weight: Tensor) -> Tensor:
+        """Values (X,), a device, in units of `Sight.cost_unit`, of joint weights (X, K, S)."""
+        sight, seen = self.sight, at.seen
+        work_s = (weight * sight.compute_s(seen, torch)).sum(1)
+        left_s = (seen.backlog_s + work_s - sight.settings.slot_s).clamp(min=0.0)
+        flat = left_s * 0
+        row = torch.stack(
+            [
+                left_s / 3,
+                (left_s / 3).square() / 4,
+                flat + torch.as_tensor(sight.is_uav),
+                flat + torch.as_tensor(sight.least_accuracy),
+                torch.sigmoid(25 * at.inside).mean(1),
+                at.inside.mean(1).clamp(-1, 1),
+                (seen.stays_s / 443).clamp(max=1.0),
+            ],
+            -1,
+        )
+        value: Tensor = self.net(row)[..., 0].sum(-1)
+        return value
 
 
 class Settling(NamedTuple):
@@ -241,6 +287,7 @@ class SetNetworks(nn.Module):
         self.chooser = SetChooser(sight, hidden)
         self.mover = SetMover(sight, hidden)
         self.critic = SetCritic(sight, hidden)
+        self.future = SetFuture(sight, hidden)
 
     def settle(self, seen: Tensor, continuous: Tensor) -> Settling:
         """A joint choice at observations (B, n) with continuous parts (B, D)."""
@@ -252,14 +299,21 @@ class SetNetworks(nn.Module):
         found: tuple[Tensor, Tensor] = self.mover(seen)
         return found
 
-    def values(self, seen: Tensor, continuous: Tensor, weights: Tensor) -> Tensor:
-        """Values (2, ..., B, K, S) beside joint weights (..., B, K, S)."""
+    def values(self, seen: Tensor, continuous: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """What joint weights (..., B, K, S) are worth, from twin critics.
+
+        Returns:
+            Rewards (2, ..., B, K, S) of this slot, device by device, and the value (..., B) of
+            what follows, a device.
+        """
         at = self._scene(seen, continuous)
         asks = at.seen.asks[..., None]
         share = asks.shape[1] / asks.sum(1, keepdim=True).clamp(min=1)
-        weight = weights.expand(*continuous.shape[:-1], *weights.shape[-2:]).flatten(0, -3)
-        values: Tensor = self.critic(at, weight * asks) * (share * asks)
-        return values.unflatten(1, continuous.shape[:-1])
+        weight = weights.flatten(0, -3) * asks
+        rewards: Tensor = self.critic(at, weight) * (share * asks)
+        future: Tensor = self.future(at, weight)
+        rows = continuous.shape[:-1]
+        return rewards.unflatten(1, rows), future.unflatten(0, rows)
 
     def actor_parameters(self) -> list[nn.Parameter]:
         """Of `scores` and `gaussian`."""
@@ -267,7 +321,7 @@ class SetNetworks(nn.Module):
 
     def critic_parameters(self) -> list[nn.Parameter]:
         """Of `values`."""
-        return list(self.critic.parameters())
+        return [*self.critic.parameters(), *self.future.parameters()]
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """What `controllers.mllm.set_policy` decides with."""

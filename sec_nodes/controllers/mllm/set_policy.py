@@ -26,8 +26,9 @@ from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
 MaskOf = Callable[[FloatArray], BoolArray]
 
-GROUPS = 10
-"""Devices are settled in at most that many groups, those that are surest first."""
+GROUPS, FEWER_GROUPS, MANY = 10, 5, 100
+"""Devices are settled in at most that many groups, those that are surest first; in fewer if there
+are many of them."""
 
 
 class PairForward:
@@ -130,9 +131,9 @@ class SetPolicy:
             noise: (X, K, S) added to scores before the best is taken: standard Gumbel numbers
                 make choices random in proportion to their shares.
         """
-        weight = first_guess(self.sight, at)
+        weight: FloatArray = first_guess(self.sight, at)
         devices, servers = weight.shape[1], np.arange(weight.shape[2])
-        size = -(-devices // GROUPS)
+        size = -(-devices // (GROUPS if devices <= MANY else FEWER_GROUPS))
         is_open = np.ones(weight.shape[:2], dtype=bool)
         choice = np.zeros(weight.shape[:2], dtype=np.int64)
         asks = at.seen.asks[..., None]

@@ -1,6 +1,6 @@
 """What an observation of mllm says: who may go where, and what it would roughly cost there.
 
-Reads the vector of `environments.mllm_observation` back into tasks, positions and links, for any
+Reads the vector of `scenarios.mllm.observation` back into tasks, positions and links, for any
 number of devices, and works out masks and costs of pairs of device and server. All of it runs on
 numpy arrays, to decide, and on torch tensors, to learn; the arrays' module is passed as `xp`.
 
@@ -18,10 +18,10 @@ import numpy as np
 
 from sec_nodes.physics import spherical
 from sec_nodes.scenarios.mllm.links import Links
+from sec_nodes.scenarios.mllm.observation import DEADLINE_S, REMAINING_S, SIZE_BIT, SNR_DB, WORDS
 from sec_nodes.scenarios.mllm.orbit import Chain
 from sec_nodes.scenarios.mllm.settings import MllmSettings
 
-_SIZE_BIT, _WORDS, _DEADLINE_S, _SNR_DB, _REMAINING_S = 1e7, 96.0, 3.0, 60.0, 443.0
 _INSIDE_M = 1e-2
 """How far inside the range of a UAV a device must be: observations are rounded."""
 
@@ -151,11 +151,11 @@ class Sight:
 
     def see(self, observation: Array, xp: Any = np) -> Seen:
         """Observations (X, n) in units."""
-        rows, length = observation.shape
-        k, m, n, s = self.devices_in(length), self.m, self.n, self.s
-        ends = np.cumsum([k, k, k, k, k * s, 2 * k, 2 * m, n, n]).tolist()
-        cut = [observation[:, a:b] for a, b in zip([0, *ends], [*ends, length], strict=True)]
-        size, words, accuracy, deadline, snr, device, uav, remaining, visible, backlog = cut
+        rows, s = len(observation), self.s
+        size, words, accuracy, deadline, snr, device, uav, remaining, visible, backlog = self._cut(
+            observation
+        )
+        k = size.shape[1]
         receiver, stays_s = self._receivers(remaining, visible, xp)
         same = xp.stack([receiver == receiver[:, j : j + 1] for j in range(s)], 1)
         same = _as(same & (receiver >= 0)[:, None], observation)
@@ -164,21 +164,28 @@ class Sight:
         if not self.queue:
             backlog = xp.zeros_like(stays_s)
         return Seen(
-            size_bit=size * _SIZE_BIT,
-            words=words * _WORDS,
+            size_bit=size * SIZE_BIT,
+            words=words * WORDS,
             accuracy=accuracy,
-            deadline_s=deadline * _DEADLINE_S,
-            snr_db=heard * _SNR_DB,
+            deadline_s=deadline * DEADLINE_S,
+            snr_db=heard * SNR_DB,
             device=device.reshape(rows, k, 2),
-            uav=uav.reshape(rows, m, 2),
+            uav=uav.reshape(rows, self.m, 2),
             stays_s=stays_s,
             same=same,
             backlog_s=backlog * self.settings.queue.longest_wait_s,
         )
 
+    def _cut(self, observation: Array) -> list[Array]:
+        """The blocks of observations (X, n), and the last, which may be empty."""
+        length = observation.shape[1]
+        k, m, n, s = self.devices_in(length), self.m, self.n, self.s
+        ends = np.cumsum([k, k, k, k, k * s, 2 * k, 2 * m, n, n]).tolist()
+        return [observation[:, a:b] for a, b in zip([0, *ends], [*ends, length], strict=True)]
+
     def _receivers(self, remaining: Array, visible: Array, xp: Any) -> tuple[Array, Array]:
         """Receiver (X, S) of each server, -1 without one, and how long it can be heard [s]."""
-        left_s = remaining * _REMAINING_S
+        left_s = remaining * REMAINING_S
         angle = _like(self.set_rad, remaining, xp) - self.rate_rad_s * left_s
         height = xp.cos(angle) * _like(self.cross_cos, remaining, xp)
         seen = visible > 0.5
@@ -206,11 +213,14 @@ class Sight:
 
     def moved(self, seen: Seen, move: Array, xp: Any = np) -> Array:
         """Positions (X, M, 2), in units of the area, to which moves send the UAVs."""
+        return self._after(seen.uav, move, xp)
+
+    def _after(self, uav: Array, move: Array, xp: Any) -> Array:
         if self.step_m is None:
             return (move + 1) / 2
         length = xp.sqrt((move * move).sum(-1) + 1e-12)[..., None]
         way = move / xp.clip(length, 1.0, None)
-        return xp.clip(seen.uav + way * _like(self.step_m / self.area_m, move, xp), 0.0, 1.0)
+        return xp.clip(uav + way * _like(self.step_m / self.area_m, move, xp), 0.0, 1.0)
 
     def distance_m(self, device: Array, uav: Array, xp: Any = np) -> Array:
         """Horizontal distances (X, K, M) [m]."""
@@ -227,9 +237,13 @@ class Sight:
 
     def may(self, seen: Seen, xp: Any = np) -> Array:
         """Options (X, K, S) bool apart from the range of UAVs: accuracy, eq. (2), and orbits."""
-        accurate = seen.accuracy[..., None] <= _like(self.least_accuracy, seen.accuracy, xp)
-        longest_s = _largest(seen.deadline_s, xp)
-        return accurate & (seen.stays_s >= 2 * longest_s[:, None])[:, None]
+        return self._fit(seen.accuracy, seen.deadline_s, seen.stays_s, xp)
+
+    def _fit(self, accuracy: Array, deadline_s: Array, stays_s: Array, xp: Any) -> Array:
+        """As `may`, of accuracies and deadlines (X, K), and how long servers (X, S) stay."""
+        accurate = accuracy[..., None] <= _like(self.least_accuracy, accuracy, xp)
+        longest_s = _largest(deadline_s, xp)
+        return accurate & (stays_s >= 2 * longest_s[:, None])[:, None]
 
     def mask(self, observation: Array, continuous: Array, xp: Any = np) -> Array:
         """Options (X, K, S) bool where the continuous part of the action sends the UAVs.
@@ -241,10 +255,15 @@ class Sight:
             continuous: (X, K + 2 M) in [-1, 1].
             xp: numpy or torch, whose arrays these are.
         """
-        seen = self.see(observation, xp)
-        move = self.split(continuous, seen.size_bit.shape[1])[1]
-        distance_m = self.distance_m(seen.device, self.moved(seen, move, xp), xp)
-        allowed = self.may(seen, xp) & (self.inside(seen, distance_m, xp) >= 0)
+        _, _, accuracy, deadline, _, device, uav, remaining, visible, _ = self._cut(observation)
+        rows, devices = accuracy.shape
+        stays_s = self._receivers(remaining, visible, xp)[1]
+        move = self.split(continuous, devices)[1]
+        after = self._after(uav.reshape(rows, self.m, 2), move, xp)
+        allowed = self._fit(accuracy, deadline * DEADLINE_S, stays_s, xp)
+        distance_m = self.distance_m(device.reshape(rows, devices, 2), after, xp)
+        covers = distance_m + _INSIDE_M <= self.settings.uavs.coverage_m
+        allowed[..., : self.m] &= covers
         return allowed | ~allowed.any(-1)[..., None]
 
     def snr_after(self, seen: Seen, distance_m: Array, xp: Any = np) -> Array:

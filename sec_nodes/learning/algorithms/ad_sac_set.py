@@ -81,38 +81,62 @@ class SettledChoices(MaskedCategorical):
         return changed
 
 
+def settled(draw: Draw) -> SettledChoices:
+    """The choices of a draw of `AdSacSet`."""
+    assert isinstance(draw.choices, SettledChoices)
+    return draw.choices
+
+
 class Settled(PerDevice):
-    """Values of each device beside the joint choice, which all others have made as well."""
+    """Values of each device beside the joint choice, which all others have made as well.
+
+    What follows has a value of its own, common to all devices, because it depends on the tasks of
+    this slot through the queues alone.
+
+    Args:
+        networks: learn.
+        target: follow.
+        gamma: discount a slot.
+    """
+
+    def __init__(self, networks: SetNetworks, target: SetNetworks, gamma: float) -> None:
+        super().__init__(networks, target)
+        self._gamma = gamma
 
     def loss(self, step: Step) -> Tensor:
-        """Sum of squared errors over devices and twins."""
-        draw, alpha_c = step.following, step.alpha[1]
-        goal = step.reward
-        if float(step.onward.max()) > 0:
+        """Squared errors: of rewards, device by device and twin by twin, and of what follows."""
+        rewards, future = self.networks.values(step.seen, step.continuous, step.assigned)
+        taken = (rewards * step.assigned).sum(-1)
+        loss = (taken - step.reward).square().sum() / len(future)
+        if self._gamma:
             with torch.no_grad():
-                joint = draw.choices.joint
-                ahead = self.target.values(step.next_seen, draw.continuous, joint)
-                soft = (ahead * joint).sum(-1).amin(0)
-                soft -= (alpha_c / soft.shape[-1]) * draw.log_density.unsqueeze(-1)
-                goal = goal + step.onward.unsqueeze(-1) * soft
-        values = self.networks.values(step.seen, step.continuous, step.assigned)
-        taken = (values * step.assigned).sum(-1)
-        return (taken - goal).square().sum() / len(goal)
+                joint = settled(step.following).joint
+                next_rewards, beyond = self.target.values(
+                    step.next_seen, step.following.continuous, joint
+                )
+                goal = (next_rewards * joint).sum(-1).mean((0, 2)) + step.onward * beyond
+            loss = loss + (future - goal).square().mean()
+        return loss
 
     def worth(self, seen: Tensor, draw: Draw) -> Tensor:
         """Value (B,) to be ascended: of the numbers, and of the shares of the device looked at.
 
         What an option of that device is worth counts what it does to all others.
         """
-        choices = draw.choices
+        choices = settled(draw)
         with torch.no_grad():
             instead = choices.instead()
             continuous = draw.continuous.detach().expand(len(instead), -1, -1)
-            value = (self.networks.values(seen, continuous, instead) * instead).sum(-1)
-            of_option = value.amin(0).sum(-1).T
-        values = self.networks.values(seen, draw.continuous, choices.joint)
-        joint = (values * choices.joint).sum(-1).amin(0).sum(-1)
+            of_option = self._total(seen, continuous, instead).T
+        joint = self._total(seen, draw.continuous, choices.joint)
         return joint + choices.expectation(of_option[:, None])[:, 0]
+
+    def _total(self, seen: Tensor, continuous: Tensor, joint: Tensor) -> Tensor:
+        """Value (..., B) of joint choices (..., B, K, S)."""
+        rewards, future = self.networks.values(seen, continuous, joint)
+        now = (rewards * joint).sum(-1).amin(0).sum(-1)
+        value: Tensor = now + self._gamma * joint.shape[-2] * future
+        return value
 
 
 class AdSacSet(AdSac):
@@ -145,7 +169,7 @@ class AdSacSet(AdSac):
 
     def make_critic(self) -> Critic:
         """Values of devices where all are settled."""
-        return Settled(self.networks, self.target)
+        return Settled(self.networks, self.target, self.hyper.gamma)
 
     def see(self, observation: Tensor) -> Tensor:
         """Observations as they are: the features are normalised."""
