@@ -17,7 +17,9 @@ _SPAWN = multiprocessing.get_context('spawn')
 _LOOK_EVERY_S = 1.0
 
 # Rough times, to tell who should begin first and how long it may take; the clock corrects them.
-_STEP_S, _SLOT_S, _OPTIMUM_SLOT_S, _START_S = 0.012, 0.002, 0.8, 0.5
+_STEP_S = {'ad_sac': 0.03, 'ad_sac_c': 0.013, 'ddpg': 0.006, 'd3qn': 0.006, 'ppo': 0.001,
+           'hybrid_ppo': 0.001}  # fmt: skip
+_USUAL_STEP_S, _SLOT_S, _OPTIMUM_SLOT_S, _START_S = 0.018, 0.002, 0.8, 0.5
 
 
 @dataclass
@@ -39,7 +41,7 @@ class JobError(RuntimeError):
 def expected_s(job: Job) -> float:
     """Roughly the CPU time of a job [s]."""
     if isinstance(job, Training):
-        return _START_S + _STEP_S * job.steps
+        return _START_S + _STEP_S.get(job.algorithm, _USUAL_STEP_S) * job.steps
     slot_s = _OPTIMUM_SLOT_S if job.player in ('optimum', 'exhaustive') else _SLOT_S
     return _START_S + slot_s * job.episodes * job.slots
 
