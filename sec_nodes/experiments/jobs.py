@@ -49,6 +49,8 @@ class Training:
     seed: int
     steps: int
     """Slots of all copies together."""
+    minutes: float | None
+    """CPU-minutes after which it ends; None for no such limit."""
     overrides: Overrides = ()
     """Of the scenario."""
     hyper: Overrides = ()
@@ -162,6 +164,7 @@ class Store:
             seed=training.seed,
             folder=self._training(training),
             steps=training.steps,
+            minutes=training.minutes,
             settings=dict(training.hyper),
             scenario_settings=dict(training.overrides),
             keep_checkpoint=False,

@@ -157,7 +157,7 @@ def _trainings(
     hyper: Overrides = (),
 ) -> list[Training]:
     return [
-        Training(algorithm, f'mllm:{mode}', seed, plan.steps, overrides, hyper)
+        Training(algorithm, f'mllm:{mode}', seed, plan.steps, plan.minutes, overrides, hyper)
         for seed in range(count)
     ]
 

@@ -72,25 +72,32 @@ def _head(summary: dict[str, Any]) -> str:
     return (
         f'# Reproduction of Figs 3 to 8 of mllm\n\n{PAPER}, section 5.2, beside what comes out '
         f'here.\n\nPlan **{plan["name"]}**, version {summary["version"]}, {summary["date"]}, '
-        f'{summary["machine"]}: {summary["trainings"]} trainings of {plan["steps"]:,} slots and '
+        f'{summary["machine"]}: {summary["trainings"]} trainings of {_budget(plan)} and '
         f'{summary["plays"]} evaluations, {summary["cpu_s"] / 60:.0f} CPU-minutes.\n\n'
         f'```bash\nsec reproduce mllm --{plan["name"]}\n```\n'
     )
 
 
+def _budget(plan: dict[str, Any]) -> str:
+    """What a training may take."""
+    if plan['minutes'] is None:
+        return f'{plan["steps"]:,} slots'
+    return f'{60 * plan["minutes"]:g} CPU-seconds (at most {plan["steps"]:,} slots)'
+
+
 def _method(summary: dict[str, Any]) -> str:
     plan = summary['plan']
     caution = (
-        f'- **Read this plan with care**: {plan["steps"]:,} slots are {plan["steps"] / 1000:g} % '
-        f"of the paper's 100,000, and {plan['seeds']} trainings each ({plan['sweep_seeds']} in "
+        f'- **Read this plan with care**: {_budget(plan)} are little beside the 100,000 slots of '
+        f"the paper, and {plan['seeds']} trainings each ({plan['sweep_seeds']} in "
         'sweeps) say little about how much trainings differ: intervals are too narrow where '
         'there are few of them, and with one they cover episodes only.\n'
-        if plan['steps'] < 100_000
+        if plan['minutes'] is not None
         else ''
     )
     return (
         '## How it was measured\n\n'
-        '- Every learner sees the same number of slots; what it has learnt at the end is judged, '
+        f'- Every learner gets {_budget(plan)}; what it has learnt at the end is judged, '
         'not the best on the way, without exploration.\n'
         f'- Everybody plays the same {plan["episodes"]} held-out episodes of {plan["slots"]} '
         f'slots ({plan["sweep_slots"]} in sweeps): same requests, fading and satellites.\n'

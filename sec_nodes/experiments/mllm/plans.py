@@ -22,11 +22,14 @@ USUAL_CRITIC_RATE = 1e-3
 
 @dataclass(frozen=True)
 class Plan:
-    """What `sec reproduce mllm` spends. Every learner gets the same number of slots to learn."""
+    """What `sec reproduce mllm` spends. Every learner gets the same number of slots to learn, or the
+    same CPU time where that ends first."""
 
     name: str
     steps: int
-    """Slots that a training sees, those of all its copies together."""
+    """Slots that a training sees at most, those of all its copies together."""
+    minutes: float | None
+    """CPU-minutes that it takes at most; None for no such limit."""
     seeds: int
     """Trainings of each learner in each of `MODES`."""
     sweep_seeds: int
@@ -54,7 +57,8 @@ class Plan:
 
 QUICK = Plan(
     name='quick',
-    steps=3000,
+    steps=100_000,
+    minutes=0.5,
     seeds=2,
     sweep_seeds=1,
     episodes=40,
@@ -71,6 +75,7 @@ QUICK = Plan(
 FULL = Plan(
     name='full',
     steps=100_000,
+    minutes=None,
     seeds=10,
     sweep_seeds=10,
     episodes=100,

@@ -83,7 +83,7 @@ def _critic_rates(figure: Any, table: Table, curves: Sequence[CurveRow]) -> None
         own = [row for row in curves if row.x == end.x]
         _curve(left, own, 'cost', color, label=f'{end.x:g}')
         _dot(right, place, end, color)
-    _levels(left, table, 4, 'cost', 'paper', ('greedy', 'myopic', OPTIMUM))
+    _levels(left, table, 4, 'cost', 'paper')
     _levels(right, table, 4, 'cost', 'paper', ('greedy', 'myopic', OPTIMUM))
     left.set_xlabel('slots learnt from')
     left.set_ylabel('penalised cost while learning')
@@ -129,21 +129,24 @@ def _sweep(number: int) -> Callable[[Any, Table, Sequence[CurveRow]], None]:
 
 
 def _ablation(figure: Any, table: Table, curves: Sequence[CurveRow]) -> None:
-    """How far the variants lie above AD-SAC as described, mode by mode."""
-    figure.set_size_inches(10, 3.4)
-    players = ('ad_sac', *ABLATED)
+    """How far everybody lies above AD-SAC as described, mode by mode."""
+    figure.set_size_inches(11, 3.6)
+    players = ('ad_sac', *ABLATED, 'greedy', 'myopic', OPTIMUM)
     shown = ('latency_s', 'energy_j', 'cost')
     for ax, quantity in zip(figure.subplots(1, 3), shown, strict=True):
         for place, mode in enumerate(MODES):
-            for shift, name in zip((-0.2, 0.0, 0.2), players, strict=True):
+            for shift, name in zip(np.linspace(-0.32, 0.32, len(players)), players, strict=True):
                 for row in table.of(8, quantity, ABOVE_FLAT, [name], mode):
                     _dot(ax, place + shift, row, COLORS[name])
                     if row.published is not None:
                         ax.plot(place + shift, row.published, 'x', color=INK, markersize=8)
+        random = table.of(8, quantity, ABOVE_FLAT, ['masked_random'])
+        values = ', '.join(f'{row.value:+.0f}' for row in random)
+        ax.set_title(f'masked_random: {values}', color=MUTED, fontweight='normal')
         ax.axhline(0, color=COLORS[FLAT], linewidth=1)
         ax.set_xticks(range(len(MODES)), MODES)
-        name, _, _ = QUANTITIES[quantity].partition(' [')
-        ax.set_ylabel(f'{name} above {FLAT} [%]')
+        quantity_name, _, _ = QUANTITIES[quantity].partition(' [')
+        ax.set_ylabel(f'{quantity_name} above {FLAT} [%]')
         ax.grid(axis='y')
     _legend(figure, players, extra={'printed': {'marker': 'x', 'color': INK, 'linestyle': ''}})
 
