@@ -49,7 +49,7 @@ class Training:
     seed: int
     steps: int
     """Slots of all copies together."""
-    minutes: float | None
+    minutes: float | None = None
     """CPU-minutes after which it ends; None for no such limit."""
     overrides: Overrides = ()
     """Of the scenario."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -41,7 +42,8 @@ class JobError(RuntimeError):
 def expected_s(job: Job) -> float:
     """Roughly the CPU time of a job [s]."""
     if isinstance(job, Training):
-        return _START_S + _STEP_S.get(job.algorithm, _USUAL_STEP_S) * job.steps
+        whole_s = _STEP_S.get(job.algorithm, _USUAL_STEP_S) * job.steps
+        return _START_S + min(whole_s, math.inf if job.minutes is None else 60 * job.minutes)
     slot_s = _OPTIMUM_SLOT_S if job.player in ('optimum', 'exhaustive') else _SLOT_S
     return _START_S + slot_s * job.episodes * job.slots
 
