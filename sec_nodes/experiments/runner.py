@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
-import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait

@@ -89,7 +89,7 @@ def _method(summary: dict[str, Any]) -> str:
     plan = summary['plan']
     caution = (
         f'- **Read this plan with care**: {_budget(plan)} are little beside the 100,000 slots of '
-        f"the paper, and {plan['seeds']} trainings each ({plan['sweep_seeds']} in "
+        f'the paper, and {plan["seeds"]} trainings each ({plan["sweep_seeds"]} in '
         'sweeps) say little about how much trainings differ: intervals are too narrow where '
         'there are few of them, and with one they cover episodes only.\n'
         if plan['minutes'] is not None

@@ -22,8 +22,8 @@ USUAL_CRITIC_RATE = 1e-3
 
 @dataclass(frozen=True)
 class Plan:
-    """What `sec reproduce mllm` spends. Every learner gets the same number of slots to learn, or the
-    same CPU time where that ends first."""
+    """What `sec reproduce mllm` spends. Every training gets the same number of slots, or the same
+    CPU time where that ends first."""
 
     name: str
     steps: int

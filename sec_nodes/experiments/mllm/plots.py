@@ -65,6 +65,7 @@ def _convergence(figure: Any, table: Table, curves: Sequence[CurveRow]) -> None:
                 _curve(ax, [row for row in own if row.player == name], quantity, COLORS[name])
             _levels(ax, table, 3, quantity, mode)
             ax.set_ylabel(f'{QUANTITIES[quantity]}, {mode}')
+            ax.set_xscale('log')  # in the same CPU time learners take in very different numbers
             ax.grid(axis='y')
         _logarithmic(line[0])
         _scores(line[-1], table, mode)

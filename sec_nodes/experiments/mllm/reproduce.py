@@ -167,7 +167,7 @@ def _spent(trainings: Sequence[Training], store: Store) -> list[dict[str, Any]]:
             'algorithm': algorithm,
             'scenario': scenario,
             'runs': len(summaries),
-            'steps': summaries[0]['steps'],
+            'steps': round(float(np.mean([one['steps'] for one in summaries]))),
             'updates': float(np.mean([one['updates'] for one in summaries])),
             'cpu_s': round(float(np.mean([one['cpu_s'] for one in summaries])), 1),
         }

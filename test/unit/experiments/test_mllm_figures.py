@@ -22,7 +22,7 @@ def test_all_figures_of_the_paper_are_there():
 def test_everybody_gets_the_same_budget_and_the_same_episodes(number):
     figure = FIGURES[number]
     for training in trainings(number):
-        assert training.steps == QUICK.steps
+        assert (training.steps, training.minutes) == (QUICK.steps, QUICK.minutes)
     for point in figure.points(QUICK):
         for play in point.plays:
             few = point.player == OPTIMUM
@@ -88,6 +88,7 @@ def test_sweeps_replace_ranges_by_values():
 
 
 def test_the_full_plan_is_what_the_protocol_asks_for():
+    assert FULL.minutes is None
     assert (FULL.steps, FULL.seeds, FULL.episodes, FULL.slots) == (100_000, 10, 100, 100)
     seeds = {training.seed for training in trainings(3, plan=FULL)}
     assert seeds == set(range(10))
