@@ -278,16 +278,17 @@ class SetNetworks(nn.Module):
         sight: reads observations.
         hidden: width of all networks.
         groups: in which the discrete actor settles devices while it learns.
+        looks_ahead: whether what follows a slot counts.
 
     """
 
-    def __init__(self, sight: Sight, hidden: int, groups: int) -> None:
+    def __init__(self, sight: Sight, hidden: int, groups: int, looks_ahead: bool) -> None:
         super().__init__()
         self.sight, self.groups = sight, groups
         self.chooser = SetChooser(sight, hidden)
         self.mover = SetMover(sight, hidden)
         self.critic = SetCritic(sight, hidden)
-        self.future = SetFuture(sight, hidden)
+        self.future = SetFuture(sight, hidden) if looks_ahead else None
 
     def settle(self, seen: Tensor, continuous: Tensor) -> Settling:
         """A joint choice at observations (B, n) with continuous parts (B, D)."""
@@ -311,7 +312,7 @@ class SetNetworks(nn.Module):
         share = asks.shape[1] / asks.sum(1, keepdim=True).clamp(min=1)
         weight = weights.flatten(0, -3) * asks
         rewards: Tensor = self.critic(at, weight) * (share * asks)
-        future: Tensor = self.future(at, weight)
+        future = rewards.new_zeros(len(weight)) if self.future is None else self.future(at, weight)
         rows = continuous.shape[:-1]
         return rewards.unflatten(1, rows), future.unflatten(0, rows)
 
@@ -321,7 +322,8 @@ class SetNetworks(nn.Module):
 
     def critic_parameters(self) -> list[nn.Parameter]:
         """Of `values`."""
-        return [*self.critic.parameters(), *self.future.parameters()]
+        ahead = [] if self.future is None else self.future.parameters()
+        return [*self.critic.parameters(), *ahead]
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """What `controllers.mllm.set_policy` decides with."""

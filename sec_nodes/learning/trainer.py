@@ -30,7 +30,7 @@ from sec_nodes.learning.problem import Problem, Turn
 from sec_nodes.learning.problems import learnable, make_problem
 from sec_nodes.learning.registry import MOST_COPIES, learner_class, recipe
 
-INTERVAL = 1000
+INTERVAL = 200
 """Slots that a row of the curve is the mean of."""
 REPORT_EVERY_S = 1.0
 HELD_OUT_EPISODES = 20

@@ -58,7 +58,7 @@ class Plan:
 QUICK = Plan(
     name='quick',
     steps=100_000,
-    minutes=0.5,
+    minutes=0.4,
     seeds=2,
     sweep_seeds=1,
     episodes=40,

@@ -121,22 +121,23 @@ class Settled(PerDevice):
     def worth(self, seen: Tensor, draw: Draw) -> Tensor:
         """Value (B,) to be ascended: of the numbers, and of the shares of the device looked at.
 
-        What an option of that device is worth counts what it does to all others.
+        What an option of that device is worth counts what it does to all others, and the queues
+        that it leaves. Numbers are moved by the rewards of the slot alone: the gradient of what
+        follows by the places of UAVs led them astray (docs/learning.md).
         """
         choices = settled(draw)
         with torch.no_grad():
             instead = choices.instead()
             continuous = draw.continuous.detach().expand(len(instead), -1, -1)
-            of_option = self._total(seen, continuous, instead).T
-        joint = self._total(seen, draw.continuous, choices.joint)
-        return joint + choices.expectation(of_option[:, None])[:, 0]
+            now, future = self._worth(seen, continuous, instead)
+            of_option = (now + self._gamma * future).T
+        of_numbers, _ = self._worth(seen, draw.continuous, choices.joint)
+        return of_numbers + choices.expectation(of_option[:, None])[:, 0]
 
-    def _total(self, seen: Tensor, continuous: Tensor, joint: Tensor) -> Tensor:
-        """Value (..., B) of joint choices (..., B, K, S)."""
+    def _worth(self, seen: Tensor, continuous: Tensor, joint: Tensor) -> tuple[Tensor, Tensor]:
+        """Rewards of joint choices (..., B, K, S) and what follows, (..., B) each."""
         rewards, future = self.networks.values(seen, continuous, joint)
-        now = (rewards * joint).sum(-1).amin(0).sum(-1)
-        value: Tensor = now + self._gamma * joint.shape[-2] * future
-        return value
+        return (rewards * joint).sum(-1).amin(0).sum(-1), joint.shape[-2] * future
 
 
 class AdSacSet(AdSac):
@@ -165,7 +166,8 @@ class AdSacSet(AdSac):
 
     def make_networks(self) -> SetNetworks:
         """Networks of pairs."""
-        return SetNetworks(self.sight, self.hyper.hidden[0], self.hyper.groups)
+        hyper = self.hyper
+        return SetNetworks(self.sight, hyper.hidden[0], hyper.groups, hyper.gamma > 0)
 
     def make_critic(self) -> Critic:
         """Values of devices where all are settled."""
