@@ -5,8 +5,8 @@ number of devices, and works out masks and costs of pairs of device and server. 
 numpy arrays, to decide, and on torch tensors, to learn; the arrays' module is passed as `xp`.
 
 Equations are those of Yan et al., Drones 2025, 9, 500. Left out against the scenario itself: the
-propagation of signals, the way between satellites, answers on their way down (together below
-20 ms), and servers that idle between two tasks.
+propagation of signals, the way between satellites, answers on their way down (together some
+10 ms, with two hops up to 60 ms), and servers that idle between two tasks.
 """
 
 from __future__ import annotations
