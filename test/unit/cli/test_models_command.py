@@ -11,10 +11,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from sec_nodes.cli import examination, profiling
+from sec_nodes.cli import examination, profiling, training_environment
 from sec_nodes.cli import main as cli
 from sec_nodes.cli import models as commands
-from sec_nodes.cli import training_environment
 from sec_nodes.cli.cards import kinds_tables
 from sec_nodes.inference.engine import SplitModel
 from sec_nodes.inference.language import LanguageModel
