@@ -28,8 +28,7 @@ from sec_nodes.learning.set_networks import Settling  # noqa: E402
 QUICK = {'hidden': (8,), 'batch': 16, 'buffer': 512, 'warm_up': 16, 'merge': {'every': 0}}
 
 
-def make(mode, copies=8, devices=None, **changes):
-    overrides = None if devices is None else {'devices.count': devices}
+def make(mode, copies=8, overrides=None, **changes):
     problem = MllmProblem(mode, copies, overrides)
     torch.manual_seed(0)
     return AdSacSet(problem, AdSacSetHyper(**{**QUICK, 'gamma': 0.0, 'alpha': 0.003, **changes}))
@@ -41,9 +40,7 @@ def stirred(learner):
     with torch.no_grad():
         for parameter in learner.networks.parameters():
             parameter += 0.2 * torch.randn(parameter.shape)
-        learner.networks.mover.power.weight += torch.randn(
-            learner.networks.mover.power.weight.shape
-        )
+        learner.networks.mover.power.weight *= 10
     return learner
 
 
@@ -88,7 +85,8 @@ def test_numbers_are_those_of_the_exported_policy(mode):
 @pytest.mark.parametrize('mode', ['paper', 'fig7', 'stress', 'extended'])
 @torch.no_grad()
 def test_scores_are_those_of_the_exported_policy(mode):
-    learner = stirred(make(mode))
+    # uploads that are cut off at the same time arrive in no order
+    learner = stirred(make(mode, overrides={'radio.longest_upload_s': 1e6}))
     sight, policy = learner.sight, policy_of(learner)
     observation = learner.problem.reset(5)
     numbers = some_numbers(learner, len(observation))
@@ -96,19 +94,13 @@ def test_scores_are_those_of_the_exported_policy(mode):
     there = scene(sight, observation.numpy(), numbers.numpy())
     weight = first_guess(sight, at, torch)
     np.testing.assert_allclose(weight, first_guess(sight, there), atol=1e-5)
-    if sight.queue:  # uploads that are cut off at the same time arrive in no order
-        seen, longest_s = at.seen, learner.settings.radio.longest_upload_s
-        nobody = torch.zeros_like(at.snr)
-        heard = sight.arrivals(seen, at.snr, nobody, torch) < longest_s
-        weight = weight * heard
-        disturbed = sight.load(seen, at.snr, weight, torch).disturbance
-        weight = weight * (sight.arrivals(seen, at.snr, disturbed, torch) < longest_s)
     score = learner.networks.chooser.score(at, weight).numpy()
     expected = policy._scores(there, weight.numpy())
-    close = np.isclose(score, expected, rtol=1e-5, atol=1e-4)
-    loud = at.snr.numpy() > 1  # of others' servers scores are thousands
-    assert close[at.allowed.numpy() & loud].all()
-    assert close.mean() > 0.99
+    # where hardly anything is heard, a score is a million and rounding shows
+    np.testing.assert_allclose(score, expected, rtol=1e-4, atol=1e-4)
+    usual = np.abs(expected) < 100
+    np.testing.assert_allclose(score[usual], expected[usual], rtol=1e-5, atol=1e-4)
+    assert usual.mean() > 0.3
 
 
 @torch.no_grad()
@@ -235,12 +227,12 @@ def test_worth_moves_numbers_by_the_joint_choice_alone():
 
 @pytest.mark.parametrize('gamma', [0.0, 0.5])
 def test_saved_learners_go_on_alike(gamma):
-    learner = make('stress', devices=4, gamma=gamma)
+    learner = make('stress', overrides={'devices.count': 4}, gamma=gamma)
     play(learner, 6)
     assert learner.updates > 0
     kept = io.BytesIO()
     torch.save(learner.state_dict(), kept)
-    other = make('stress', devices=4, gamma=gamma)
+    other = make('stress', overrides={'devices.count': 4}, gamma=gamma)
     stirred(other)
     kept.seek(0)
     other.load_state_dict(torch.load(kept, weights_only=True))
