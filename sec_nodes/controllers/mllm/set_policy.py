@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sec_nodes.controllers.mllm.pairs import (
+    N_FEATURES,
     SLIGHT,
     Scene,
     beside,
@@ -37,15 +38,24 @@ class PairForward:
     Args:
         arrays: weights (in, out) and biases by name, as `PairNet` calls its layers.
         prefix: what the names begin with.
+        outputs: numbers for each pair; None for any.
+
+    Raises:
+        KeyError: something is missing.
+        ValueError: arrays that do not fit.
     """
 
-    def __init__(self, arrays: Mapping[str, FloatArray], prefix: str) -> None:
-        self.first_w, self.first_b = _layer(arrays, f'{prefix}first')
-        self.second_w, self.second_b = _layer(arrays, f'{prefix}second')
-        self.last_w, self.last_b = _layer(arrays, f'{prefix}last')
-        self.of_server = arrays[f'{prefix}of_server_w']
-        self.of_device = arrays[f'{prefix}of_device_w']
-        self.of_all = arrays[f'{prefix}of_all_w']
+    def __init__(
+        self, arrays: Mapping[str, FloatArray], prefix: str, outputs: int | None = None
+    ) -> None:
+        self.first_w, self.first_b = _layer(arrays, f'{prefix}first', N_FEATURES)
+        hidden = len(self.first_b)
+        self.second_w, self.second_b = _layer(arrays, f'{prefix}second', hidden, hidden)
+        self.last_w, self.last_b = _layer(arrays, f'{prefix}last', hidden, outputs)
+        self.of_server, self.of_device, self.of_all = (
+            _numbers(arrays, f'{prefix}of_{whom}_w', (hidden, hidden))
+            for whom in ('server', 'device', 'all')
+        )
 
     def __call__(self, row: FloatArray, weight: FloatArray, asks: FloatArray) -> FloatArray:
         """Outputs (X, K, S, outputs) from features, weights (X, K, S) and who asks (X, K)."""
@@ -93,11 +103,12 @@ class SetPolicy:
     ) -> None:
         self.sight, self._moves_first = Sight(settings), moves_first
         self._mover = PairForward(arrays, 'mover_')
-        self._power = _layer(arrays, 'power')
-        self._attention = _layer(arrays, 'attention')
-        self._mix = _layer(arrays, 'mix')
-        self._chooser = PairForward(arrays, 'chooser_')
-        self._sharpness = float(arrays['sharpness'])
+        width = len(self._mover.last_b)
+        self._power = _layer(arrays, 'power', width, 2)
+        self._attention = _layer(arrays, 'attention', width)
+        self._mix = _layer(arrays, 'mix', width, len(self._attention[1]) + 1)
+        self._chooser = PairForward(arrays, 'chooser_', 1)
+        self._sharpness = float(_numbers(arrays, 'sharpness', ()))
 
     def answer(self, observation: FloatArray, mask_of: MaskOf) -> tuple[IntArray, FloatArray]:
         """Choices (B, K) and continuous parts (B, D) in [-1, 1] for observations (B, n).
@@ -165,7 +176,7 @@ class SetPolicy:
         """Moves (X, M, 2) from hidden values (X, K, S, H) and weights (X, K, S)."""
         sight = self.sight
         of_uav, chosen = hidden[:, :, : sight.m], weight[:, :, : sight.m]
-        attention = of_uav @ self._attention[0] + self._attention[1]
+        attention: FloatArray = of_uav @ self._attention[0] + self._attention[1]
         attention = _softmax(attention + np.log(chosen + SLIGHT)[..., None], 1)
         offset = seen.device[:, :, None] - seen.uav[:, None]
         middles = np.einsum('bkmh,bkmx->bmhx', attention, offset)
@@ -179,8 +190,35 @@ class SetPolicy:
         return np.clip(way, -0.97, 0.97)
 
 
-def _layer(arrays: Mapping[str, FloatArray], name: str) -> tuple[FloatArray, FloatArray]:
-    return arrays[f'{name}_w'], arrays[f'{name}_b']
+def _layer(
+    arrays: Mapping[str, FloatArray], name: str, into: int | None = None, out: int | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Weights (into, out) and biases (out,)."""
+    weight = _numbers(arrays, f'{name}_w', (into, out))
+    return weight, _numbers(arrays, f'{name}_b', (weight.shape[1],))
+
+
+def _numbers(
+    arrays: Mapping[str, FloatArray], name: str, shape: tuple[int | None, ...]
+) -> FloatArray:
+    """An array as it is, if it fits; `None` in its shape stands for any length.
+
+    Raises:
+        KeyError: there is none.
+        ValueError: another shape, or NaN and the like.
+    """
+    array = arrays[name]
+    fits = array.ndim == len(shape) and all(
+        wanted in (None, length) for wanted, length in zip(shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype.kind != 'f':
+        wanted = ', '.join('any' if length is None else str(length) for length in shape)
+        raise ValueError(
+            f'{name} is {array.dtype} of shape {array.shape}, but must be floats of ({wanted})'
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(f'{name} holds NaN or infinity')
+    return array
 
 
 def _softmax(array: FloatArray, axis: int) -> FloatArray:

@@ -182,6 +182,20 @@ def test_missing_arrays_are_named(name):
         file.policy(read_settings('mllm:stress'))
 
 
+@pytest.mark.parametrize('name', sorted(set_policy_arrays()))
+def test_arrays_that_do_not_fit_are_named(name):
+    arrays = set_policy_arrays()
+    whole = arrays[name]
+    for wrong, why in (
+        (np.full_like(whole, np.nan), 'NaN'),
+        (np.concatenate([np.atleast_1d(whole)] * 2), 'must be floats of'),
+        (np.zeros(whole.shape, dtype=np.int64), 'must be floats of'),
+    ):
+        file = PolicyFile(Path('p.npz'), {'kind': 'set'}, arrays | {name: wrong})
+        with pytest.raises(ControllerError, match=f'{name} .*{why}.*sec train'):
+            file.policy(read_settings('mllm:stress'))
+
+
 def test_complete_files_play():
     scenario, observation = world('stress')
     file = PolicyFile(Path('p.npz'), {'kind': 'set'}, set_policy_arrays())
