@@ -150,7 +150,7 @@ class Settling(NamedTuple):
     """A joint choice, and how one of the devices came to its own."""
 
     device: Tensor
-    """(X,) a device, a random one."""
+    """(X,) the surest device of a random group."""
     scores: Tensor
     """(X, S) its scores when it was its turn."""
     joint: Tensor

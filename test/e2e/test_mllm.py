@@ -178,7 +178,8 @@ def test_killing_the_models_loses_no_task_and_no_server(fly, tmp_path):
 def test_who_cannot_play_is_told_so_before_anything_starts(fly):
     run = fly('--controller', 'local_only')
     assert run.finish() == 2
-    assert 'devices of mllm cannot compute; those that can play: greedy' in run.output
+    assert 'devices of mllm cannot compute; those that can play: ' in run.output
+    assert 'greedy, nearest_uav' in run.output
     run = fly('--scenario', 'mllm:stress')
     assert run.finish() == 2, run.output
     assert 'names no models that could answer; fly mode measured' in run.output

@@ -96,7 +96,9 @@ def best_fit(name: str, settings: MllmSettings) -> PolicyFile:
     """
     files = [read_policy(path) for path in shipped(name)]
     if not files:
-        raise ControllerError(f'no policy of {name} ships; train one with `sec train`')
+        raise ControllerError(
+            f'no policy of {name} ships; train one with `sec train SCENARIO --algo {name}`'
+        )
 
     def distance(file: PolicyFile) -> tuple[int, int]:
         found = differences(file, settings)
@@ -122,7 +124,7 @@ def require_fit(file: PolicyFile, settings: MllmSettings, name: str) -> None:
     others = ', '.join(difference.key for difference in grave[1:])
     more = f'; {others} differ as well' if others else ''
     where, algorithm = _scenario(file), file.description.get('algorithm', 'NAME')
-    remedy = f'train one for this scenario with `sec train --algo {algorithm}`'
+    remedy = f'train one for this scenario with `sec train SCENARIO --algo {algorithm}`'
     if not others and not isinstance(here, dict | list):
         value = 'null' if here is None else here
         remedy = (

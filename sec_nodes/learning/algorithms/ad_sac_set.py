@@ -1,22 +1,25 @@
 """AD-SAC with structured networks, which is what users get as `ad_sac`.
 
-The algorithm is that of `ad_sac`; three things are added to Yan et al., Drones 2025, 9, 500, and
-are said wherever results are shown:
+The frame is that of `ad_sac`, Yan et al., Drones 2025, 9, 500: twin critics, entropy, numbers
+first, then choices. What differs, and docs/learning.md says in full:
 
 1. networks that share weights over pairs of device and server and see physical features
    (`set_networks`), in place of fully connected ones on the state vector;
 2. critics that hear the load which the joint action puts on each server, and a discrete actor that
    hears what the continuous one has decided;
-3. when a decision is made, devices are settled one group after another, the surest first, and the
-   others are scored anew beside them (`controllers.mllm.set_policy`).
+3. devices are settled one group after another, the surest first, and the others are scored anew
+   beside them (`controllers.mllm.set_policy`); in training the surest device of a random group has
+   each of its options valued with all others where they end up;
+4. queues that are left behind have a value of their own; numbers follow the slot's rewards alone;
+5. there is no merge.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from sec_nodes.config import Settings
@@ -39,6 +42,17 @@ class AdSacSetHyper(AdSacHyper):
     """Width of the networks of pairs."""
     groups: int = Field(5, ge=1)
     """In how many groups devices are settled in gradient steps."""
+    critic: Literal['per_device'] = 'per_device'
+    """No other is known here."""
+
+    @model_validator(mode='after')
+    def _no_merge(self) -> AdSacSetHyper:
+        if self.merge.every:
+            raise ValueError(
+                f'merge.every is {self.merge.every}, but ad_sac has no merge: it values options '
+                'one by one; set it to 0, or train ad_sac_flat'
+            )
+        return self
 
 
 class _KnownScale(Normaliser):

@@ -171,7 +171,7 @@ def test_an_ablation_must_have_the_printed_size():
             8, 'ad_sac_d', (low + high) / 2, low, high,
             quantity='energy_j', relation='above ad_sac_flat', published=24.3,
         )  # fmt: skip
-        return verdict(claims([row]), 'AD-SAC-D needs more energy')
+        return verdict(claims([row]), 'AD-SAC-D needs 24.3 % more energy')
 
     assert gap(20, 30) == HOLDS
     assert gap(1, 2) == FAILS
