@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import IO, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,10 +156,17 @@ def write_policy(
     path: Path, description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
 ) -> None:
     """Write NAME.npz; the same policy makes the same bytes."""
-    text = json.dumps(description, sort_keys=True)
     with Path(path).open('wb') as file:
-        named: dict[str, Any] = {'description': np.array(text), **dict(sorted(arrays.items()))}
-        np.savez_compressed(file, **named)
+        put_policy(file, description, arrays)
+
+
+def put_policy(
+    file: IO[bytes], description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+) -> None:
+    """As `write_policy`, into a file that is open."""
+    text = json.dumps(description, sort_keys=True)
+    named: dict[str, Any] = {'description': np.array(text), **dict(sorted(arrays.items()))}
+    np.savez_compressed(file, **named)
 
 
 def player(path: str, module: str) -> tuple[type[Any], str]:
@@ -337,7 +344,14 @@ def _layers(arrays: Mapping[str, NDArray[Any]], number: int) -> Layers:
 def _numbers(
     arrays: Mapping[str, NDArray[Any]], name: str, shape: tuple[int | None, ...]
 ) -> NDArray[np.float32]:
-    """An array as float32; `None` in its shape stands for any length.
+    """As `require_numbers`, as float32."""
+    return np.ascontiguousarray(require_numbers(arrays, name, shape), dtype=np.float32)
+
+
+def require_numbers(
+    arrays: Mapping[str, NDArray[Any]], name: str, shape: tuple[int | None, ...]
+) -> NDArray[Any]:
+    """An array as it is, if it fits; `None` in its shape stands for any length.
 
     Raises:
         KeyError: there is none.
@@ -354,4 +368,4 @@ def _numbers(
         )
     if not np.isfinite(array).all():
         raise ValueError(f'{name} holds NaN or infinity')
-    return np.ascontiguousarray(array, dtype=np.float32)
+    return array

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gumbel_softmax, one_hot
 
 from sec_nodes.learning.distributions import MaskedCategorical, TanhNormal
-from sec_nodes.learning.flat_networks import HybridNetworks
+from sec_nodes.learning.flat_networks import FlatNetworks
 from sec_nodes.learning.networks import Stacked
 from sec_nodes.learning.problem import Shape
 
@@ -104,7 +104,7 @@ class PerDevice(Critic):
         target: follow.
     """
 
-    def __init__(self, networks: HybridNetworks, target: HybridNetworks) -> None:
+    def __init__(self, networks: FlatNetworks, target: FlatNetworks) -> None:
         super().__init__()
         self._networks, self._target = [networks], [target]  # listed: saved by their owner
 
@@ -151,7 +151,7 @@ class PerDevice(Critic):
 
 
 class _Own(Critic):
-    """Critics that are no part of `HybridNetworks`: fully connected ones."""
+    """Critics with networks of their own, fully connected ones."""
 
     def __init__(self, networks: Sequence[Stacked]) -> None:
         super().__init__()

@@ -1,9 +1,8 @@
-"""The fully connected networks of AD-SAC, and what any other set of networks for it must offer."""
+"""The fully connected networks of AD-SAC."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,48 +11,17 @@ from sec_nodes.learning.networks import Stacked, mlp
 from sec_nodes.learning.problem import Shape
 
 
-class HybridNetworks(Protocol):
-    """Actors and twin critics of AD-SAC, as `nn.Module`.
-
-    `seen` is what `AdSac.see` makes of observations of B rows. Where a function takes continuous
-    parts, they are (B, D), or (N, B, D) for N at each row, and its results have N in that place.
-    """
-
-    scores_follow_numbers: bool
-    """Whether scores depend on the continuous part; if not, `scores` need not have the axis N."""
-
-    def scores(self, seen: Any, continuous: Tensor) -> Tensor:
-        """Logits of the options (..., B, K, S)."""
-
-    def gaussian(self, seen: Any) -> tuple[Tensor, Tensor]:
-        """Means and logarithms of deviations (B, D), before tanh."""
-
-    def values(self, seen: Any, continuous: Tensor, weights: Tensor) -> Tensor:
-        """Values (2, ..., B, K, S) of every option of every device, from twin critics.
-
-        `weights` (..., B, K, S) is what all devices do: one-hot, or probabilities.
-        """
-
-    def actor_parameters(self) -> list[nn.Parameter]:
-        """Of `scores` and `gaussian`."""
-
-    def critic_parameters(self) -> list[nn.Parameter]:
-        """Of `values`."""
-
-
 class FlatNetworks(nn.Module):
     """Fully connected actors and critics; neither hears what the others do.
 
     Without devices there is one that has one option, without numbers their arrays are empty: no
-    network is made for either.
+    network is made for either. `seen` is normalised observations of B rows.
 
     Args:
         shape: of the problem.
         hidden: widths of hidden layers.
         critics: whether to make `values`.
     """
-
-    scores_follow_numbers = False
 
     def __init__(self, shape: Shape, hidden: Sequence[int], critics: bool = True) -> None:
         super().__init__()
@@ -68,7 +36,7 @@ class FlatNetworks(nn.Module):
         self.critics = Stacked(2, sizes) if critics else None
 
     def scores(self, seen: Tensor, continuous: Tensor) -> Tensor:
-        """Logits (B, K, S); the continuous part is not looked at."""
+        """Logits of the options (B, K, S); the continuous part is not looked at."""
         if self.chooser is None:
             return seen.new_zeros(len(seen), *self.pairs)
         return self.chooser(seen).unflatten(-1, self.pairs)
@@ -82,7 +50,11 @@ class FlatNetworks(nn.Module):
         return mean, log_std
 
     def values(self, seen: Tensor, continuous: Tensor, weights: Tensor) -> Tensor:
-        """Values (2, ..., B, K, S); the weights are not looked at."""
+        """Values (2, ..., B, K, S) of every option of every device, from twin critics.
+
+        Continuous parts are (B, D), or (N, B, D) for N at each row. What all devices do, `weights`
+        (..., B, K, S), is not looked at.
+        """
         assert self.critics is not None
         if continuous.dim() == seen.dim():
             values = self.critics(torch.cat([seen, continuous], -1))

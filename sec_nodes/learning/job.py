@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
+from sec_nodes.controllers.learned import put_policy
 
 CHECKPOINT, CURVE, POLICY, SUMMARY = 'checkpoint.pt', 'curve.csv', 'policy.npz', 'training.json'
 
@@ -101,9 +101,8 @@ def write_curve(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def write_policy(path: Path, description: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Write a policy: its arrays, and its description as JSON in an array of one text."""
-    text = np.array(json.dumps(description))
-    write(path, lambda file: np.savez(file, description=text, **arrays))
+    """Write a policy for `controllers.learned`."""
+    write(path, lambda file: put_policy(file, description, arrays))
 
 
 def write_summary(path: Path, summary: Mapping[str, Any]) -> None:

@@ -23,17 +23,20 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from sec_nodes.controllers.mllm.pairs import (
+    LARGEST_MOVE,
     N_FEATURES,
     SLIGHT,
     Scene,
     beside,
-    features,
     first_guess,
     scene,
     scene_at,
     shares,
 )
 from sec_nodes.controllers.mllm.sight import Seen, Sight
+
+SHARP = 10.0
+"""How strongly choices follow estimated costs before anything is learnt [1 / cost unit]."""
 
 
 class PairNet(nn.Module):
@@ -90,14 +93,9 @@ class SetCritic(nn.Module):
 
     def forward(self, at: Scene, weight: Tensor) -> Tensor:
         """Rewards (2, X, K, S) in units of `Sight.cost_unit`, of joint weights (X, K, S)."""
-        load, guess = beside(self.sight, at, weight, torch)
-        row = features(self.sight, at, load, guess, torch)
+        row, guess = beside(self.sight, at, weight, torch)
         asks = at.seen.asks.to(row.dtype)
         return torch.stack([net(row, weight, asks)[..., 0] - guess.cost for net in self.twins])
-
-
-SHARP = 10.0
-"""How strongly choices follow estimated costs before anything is learnt [1 / cost unit]."""
 
 
 class SetFuture(nn.Module):
@@ -203,8 +201,7 @@ class SetChooser(nn.Module):
 
     def score(self, at: Scene, weight: Tensor) -> Tensor:
         """Scores (X, K, S) beside joint weights (X, K, S)."""
-        load, guess = beside(self.sight, at, weight, torch)
-        row = features(self.sight, at, load, guess, torch)
+        row, guess = beside(self.sight, at, weight, torch)
         learnt: Tensor = self.net(row, weight, at.seen.asks.to(row.dtype))[..., 0]
         return learnt - self.sharpness * (guess.cost + guess.toll)
 
@@ -239,14 +236,12 @@ class SetMover(nn.Module):
         seen = self.sight.see(observation, torch)
         at = scene_at(self.sight, seen, torch.ones_like(seen.size_bit), seen.uav, torch)
         weight = first_guess(self.sight, at, torch)
-        load, guess = beside(self.sight, at, weight, torch)
-        row = features(self.sight, at, load, guess, torch)
-        asks = seen.asks.to(row.dtype)
-        hidden = torch.relu(self.net(row, weight, asks))
+        row, _ = beside(self.sight, at, weight, torch)
+        hidden = torch.relu(self.net(row, weight, seen.asks.to(row.dtype)))
         power = self.power((hidden * weight[..., None]).sum(2))
         mean, way = power[..., 0], self._way(seen, hidden, weight)
         log_std = power[..., 1]
-        pre = torch.atanh(way.clamp(-0.97, 0.97)).flatten(1)
+        pre = torch.atanh(way.clamp(-LARGEST_MOVE, LARGEST_MOVE)).flatten(1)
         return (
             torch.cat([mean, pre], -1),
             torch.cat([log_std, self.spread.expand_as(pre)], -1),
@@ -269,7 +264,7 @@ class SetMover(nn.Module):
 
 
 class SetNetworks(nn.Module):
-    """The networks of AD-SAC for mllm; see `flat_networks.HybridNetworks` for those of others.
+    """The networks of AD-SAC for mllm; those of other problems are `flat_networks.FlatNetworks`.
 
     `seen` is observations as they are. Values are in units of a task's usual cost, shared out as
     the reward is: among the devices that ask.

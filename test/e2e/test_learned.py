@@ -6,10 +6,10 @@ import os
 
 import numpy as np
 import pytest
-from e2e_support import ROOT
+from e2e_support import ROOT, stand_in_fleet
 from mcap.reader import make_reader
 from random_policies import mllm_policy
-from stand_in_language import LOADER, models_folder
+from stand_in_language import models_folder
 
 from sec_nodes.controllers.base import create
 from sec_nodes.inference.manifest import load_manifest
@@ -39,21 +39,7 @@ def policy(tmp_path, world):
 @pytest.fixture
 def fleet(tmp_path):
     """Servers run stand-ins; the fleet itself would fly something else."""
-    path = tmp_path / 'learned_fleet.yaml'
-    served = f"params: {{loader: '{LOADER}'}}"
-    path.write_text(
-        'name: test\nbackend: sim\nscenario: survey\ncontroller: greedy\n'
-        f'seed: {SEED}\nslots: {SLOTS}\nspeed: 0.0\n'
-        'processes:\n'
-        '  - {node: recorder}\n'
-        '  - {node: channel}\n'
-        f'  - {{node: satellite, {served}}}\n'
-        f'  - {{node: uav, {served}}}\n'
-        '  - {node: device}\n'
-        '  - {node: controller}\n'
-        '  - {node: coordinator, params: {heartbeat_timeout_s: 5.0}}\n'
-    )
-    return path
+    return stand_in_fleet(tmp_path / 'learned_fleet.yaml', 'survey', SEED, SLOTS)
 
 
 def published(run):

@@ -9,9 +9,9 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from e2e_support import ROOT
+from e2e_support import ROOT, stand_in_fleet
 from mcap.reader import make_reader
-from stand_in_language import ACCURACIES, LOADER, PID_FILE, SLOW_S, models_folder, words_of
+from stand_in_language import ACCURACIES, PID_FILE, SLOW_S, models_folder, words_of
 
 from sec_nodes.controllers.base import create
 from sec_nodes.inference.language import LanguageModel, Question
@@ -33,21 +33,7 @@ def models(tmp_path_factory):
 @pytest.fixture
 def mllm_fleet(tmp_path):
     """A fleet whose servers run stand-ins, one process a UAV and one a satellite."""
-    path = tmp_path / 'mllm_fleet.yaml'
-    served = f"params: {{loader: '{LOADER}'}}"
-    path.write_text(
-        'name: test\nbackend: sim\nscenario: mllm\ncontroller: greedy\n'
-        f'seed: {SEED}\nslots: {SLOTS}\nspeed: 0.0\n'
-        'processes:\n'
-        '  - {node: recorder}\n'
-        '  - {node: channel}\n'
-        f'  - {{node: satellite, {served}}}\n'
-        f'  - {{node: uav, {served}}}\n'
-        '  - {node: device}\n'
-        '  - {node: controller, respawn: true}\n'
-        '  - {node: coordinator, params: {heartbeat_timeout_s: 5.0}}\n'
-    )
-    return path
+    return stand_in_fleet(tmp_path / 'mllm_fleet.yaml', 'mllm', SEED, SLOTS, respawn=True)
 
 
 @pytest.fixture

@@ -11,7 +11,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sec_nodes.controllers.mllm.sight import Array, Estimate, Load, Seen, Sight
+from sec_nodes.controllers.mllm.sight import (
+    Array,
+    Estimate,
+    Load,
+    Seen,
+    Sight,
+    as_constants,
+    as_numbers,
+)
 
 N_FEATURES = 20
 SHARPNESS = 3.0
@@ -19,6 +27,8 @@ SHARPNESS = 3.0
 
 SLIGHT = 0.01
 """Added to weights before their logarithm is taken: how much a UAV minds devices of others."""
+LARGEST_MOVE = 0.97
+"""Moves are clipped to +- this, so that they are those of finite numbers before tanh."""
 
 
 class Scene(NamedTuple):
@@ -54,16 +64,18 @@ def scene_at(sight: Sight, seen: Seen, level: Array, uav: Array, xp: Any = np) -
     return Scene(seen, snr, power, inside, allowed)
 
 
-def beside(sight: Sight, at: Scene, weight: Array, xp: Any = np) -> tuple[Load, Estimate]:
-    """What pairs come to if all devices go where weights (X, K, S) say."""
+def beside(sight: Sight, at: Scene, weight: Array, xp: Any = np) -> tuple[Array, Estimate]:
+    """Features (X, K, S, F) and costs of pairs if all devices go where weights (X, K, S) say."""
     load = sight.load(at.seen, at.snr, weight, xp)
-    return load, sight.estimate(at.seen, at.snr, at.power, weight, load, xp)
+    guess = sight.estimate(at.seen, at.snr, at.power, weight, load, xp)
+    return features(sight, at, load, guess, xp), guess
 
 
 def first_guess(sight: Sight, at: Scene, xp: Any = np) -> Array:
     """Weights (X, K, S) of servers if every device were alone; 0 for devices that do not ask."""
     nothing = at.snr * 0
-    nobody = Load(nothing, nothing, nothing, nothing)
+    radio_s = sight.radio_s(at.seen, at.snr, nothing, xp)
+    nobody = Load(radio_s, nothing, nothing, nothing, nothing)
     alone = sight.estimate(at.seen, at.snr, at.power, nothing, nobody, xp)
     return shares(-SHARPNESS * alone.cost, at, xp)
 
@@ -94,8 +106,8 @@ def features(sight: Sight, at: Scene, load: Load, guess: Estimate, xp: Any = np)
         xp.log1p(at.snr) / 10,
         xp.log1p(sight.residual * load.disturbance) / 10,
         at.power,
-        _flags(at.allowed, flat),
-        flat + _constants(sight.is_uav, flat, xp),
+        as_numbers(at.allowed, flat),
+        flat + as_constants(sight.is_uav, flat, xp),
         xp.clip(at.inside, -1.0, 1.0),
         xp.clip(load.work_s / 6, 0.0, 3.0),
         xp.clip(load.tasks / 4, 0.0, 3.0),
@@ -104,11 +116,3 @@ def features(sight: Sight, at: Scene, load: Load, guess: Estimate, xp: Any = np)
         flat + (seen.size_bit / 1e7)[..., None],
     ]
     return xp.stack(columns, -1)
-
-
-def _flags(flags: Array, like: Array) -> Array:
-    return flags.astype(like.dtype) if isinstance(flags, np.ndarray) else flags.to(like.dtype)
-
-
-def _constants(values: np.ndarray, like: Array, xp: Any) -> Array:
-    return values if xp is np else xp.as_tensor(values, dtype=like.dtype)

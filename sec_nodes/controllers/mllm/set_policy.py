@@ -5,27 +5,26 @@ See `sec_nodes.learning.set_networks`, where these networks are trained.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sec_nodes.controllers.learned import MaskOf, require_numbers
 from sec_nodes.controllers.mllm.pairs import (
+    LARGEST_MOVE,
     N_FEATURES,
     SLIGHT,
     Scene,
     beside,
-    features,
     first_guess,
     scene_at,
     shares,
 )
 from sec_nodes.controllers.mllm.sight import Seen, Sight
 from sec_nodes.scenarios.mllm.settings import MllmSettings
-from sec_nodes.slot import BoolArray, FloatArray, IntArray
-
-MaskOf = Callable[[FloatArray], BoolArray]
+from sec_nodes.slot import FloatArray, IntArray
 
 GROUPS, FEWER_GROUPS, MANY = 10, 5, 100
 """Devices are settled in at most that many groups, those that are surest first; in fewer if there
@@ -53,7 +52,7 @@ class PairForward:
         self.second_w, self.second_b = _layer(arrays, f'{prefix}second', hidden, hidden)
         self.last_w, self.last_b = _layer(arrays, f'{prefix}last', hidden, outputs)
         self.of_server, self.of_device, self.of_all = (
-            _numbers(arrays, f'{prefix}of_{whom}_w', (hidden, hidden))
+            require_numbers(arrays, f'{prefix}of_{whom}_w', (hidden, hidden))
             for whom in ('server', 'device', 'all')
         )
 
@@ -108,7 +107,7 @@ class SetPolicy:
         self._attention = _layer(arrays, 'attention', width)
         self._mix = _layer(arrays, 'mix', width, len(self._attention[1]) + 1)
         self._chooser = PairForward(arrays, 'chooser_', 1)
-        self._sharpness = float(_numbers(arrays, 'sharpness', ()))
+        self._sharpness = float(require_numbers(arrays, 'sharpness', ()))
 
     def answer(self, observation: FloatArray, mask_of: MaskOf) -> tuple[IntArray, FloatArray]:
         """Choices (B, K) and continuous parts (B, D) in [-1, 1] for observations (B, n).
@@ -128,8 +127,8 @@ class SetPolicy:
         sight = self.sight
         at = scene_at(sight, seen, np.ones_like(seen.size_bit), seen.uav)
         weight = first_guess(sight, at)
-        asks = seen.asks.astype(weight.dtype)
-        hidden = np.maximum(self._mover(self._row(at, weight), weight, asks), 0)
+        row, _ = beside(sight, at, weight)
+        hidden = np.maximum(self._mover(row, weight, seen.asks.astype(weight.dtype)), 0)
         pooled = np.matmul(weight[:, :, None], hidden)[:, :, 0]
         level = np.tanh(pooled @ self._power[0][:, 0] + self._power[1][0])
         return level, self._way(seen, hidden, weight)
@@ -162,15 +161,10 @@ class SetPolicy:
         return choice
 
     def _scores(self, at: Scene, weight: FloatArray) -> FloatArray:
-        load, guess = beside(self.sight, at, weight)
-        row = features(self.sight, at, load, guess)
+        row, guess = beside(self.sight, at, weight)
         asks = at.seen.asks.astype(row.dtype)
         learnt = self._chooser(row, weight, asks)[..., 0]
         return learnt - self._sharpness * (guess.cost + guess.toll)
-
-    def _row(self, at: Scene, weight: FloatArray) -> FloatArray:
-        row: FloatArray = features(self.sight, at, *beside(self.sight, at, weight))
-        return row
 
     def _way(self, seen: Seen, hidden: FloatArray, weight: FloatArray) -> FloatArray:
         """Moves (X, M, 2) from hidden values (X, K, S, H) and weights (X, K, S)."""
@@ -187,38 +181,15 @@ class SetPolicy:
         else:
             step = goal * (sight.area_m / sight.step_m)
             way = step / np.maximum(np.linalg.norm(step, axis=-1, keepdims=True), 1.0)
-        return np.clip(way, -0.97, 0.97)
+        return np.clip(way, -LARGEST_MOVE, LARGEST_MOVE)
 
 
 def _layer(
     arrays: Mapping[str, FloatArray], name: str, into: int | None = None, out: int | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Weights (into, out) and biases (out,)."""
-    weight = _numbers(arrays, f'{name}_w', (into, out))
-    return weight, _numbers(arrays, f'{name}_b', (weight.shape[1],))
-
-
-def _numbers(
-    arrays: Mapping[str, FloatArray], name: str, shape: tuple[int | None, ...]
-) -> FloatArray:
-    """An array as it is, if it fits; `None` in its shape stands for any length.
-
-    Raises:
-        KeyError: there is none.
-        ValueError: another shape, or NaN and the like.
-    """
-    array = arrays[name]
-    fits = array.ndim == len(shape) and all(
-        wanted in (None, length) for wanted, length in zip(shape, array.shape, strict=True)
-    )
-    if not fits or array.dtype.kind != 'f':
-        wanted = ', '.join('any' if length is None else str(length) for length in shape)
-        raise ValueError(
-            f'{name} is {array.dtype} of shape {array.shape}, but must be floats of ({wanted})'
-        )
-    if not np.isfinite(array).all():
-        raise ValueError(f'{name} holds NaN or infinity')
-    return array
+    weight = require_numbers(arrays, f'{name}_w', (into, out))
+    return weight, require_numbers(arrays, f'{name}_b', (weight.shape[1],))
 
 
 def _softmax(array: FloatArray, axis: int) -> FloatArray:

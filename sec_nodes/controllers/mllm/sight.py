@@ -62,6 +62,9 @@ class Seen(NamedTuple):
 class Load(NamedTuple):
     """What the others do to a device at each server, (X, K, S) each."""
 
+    radio_s: Array
+    """Time that the device's own upload takes beside them."""
+
     disturbance: Array
     """Received power of the others over noise, before what reception suppresses."""
     ahead_s: Array
@@ -158,9 +161,9 @@ class Sight:
         k = size.shape[1]
         receiver, stays_s = self._receivers(remaining, visible, xp)
         same = xp.stack([receiver == receiver[:, j : j + 1] for j in range(s)], 1)
-        same = _as(same & (receiver >= 0)[:, None], observation)
+        same = as_numbers(same & (receiver >= 0)[:, None], observation)
         at = xp.stack([receiver == j for j in range(s)], 2)  # (X, server, receiver)
-        heard = snr.reshape(rows, k, s) @ _as(at, observation).swapaxes(1, 2)
+        heard = snr.reshape(rows, k, s) @ as_numbers(at, observation).swapaxes(1, 2)
         if not self.queue:
             backlog = xp.zeros_like(stays_s)
         return Seen(
@@ -186,17 +189,17 @@ class Sight:
     def _receivers(self, remaining: Array, visible: Array, xp: Any) -> tuple[Array, Array]:
         """Receiver (X, S) of each server, -1 without one, and how long it can be heard [s]."""
         left_s = remaining * REMAINING_S
-        angle = _like(self.set_rad, remaining, xp) - self.rate_rad_s * left_s
-        height = xp.cos(angle) * _like(self.cross_cos, remaining, xp)
+        angle = as_constants(self.set_rad, remaining, xp) - self.rate_rad_s * left_s
+        height = xp.cos(angle) * as_constants(self.cross_cos, remaining, xp)
         seen = visible > 0.5
         height = xp.where(seen, height, height * 0 - 2)
         highest = height.argmax(-1)[:, None]
-        own = _like(np.arange(self.n), highest, xp) + xp.zeros_like(highest)
+        own = as_constants(np.arange(self.n), highest, xp) + xp.zeros_like(highest)
         through = xp.where(seen, own, highest + xp.zeros_like(own))
         some = seen.any(-1)[:, None]
         receiver = xp.where(some, through + self.m, xp.zeros_like(through) - 1)
         rows = len(remaining)
-        uavs = _like(np.arange(self.m), receiver, xp) + xp.zeros_like(receiver[:, :1])
+        uavs = as_constants(np.arange(self.m), receiver, xp) + xp.zeros_like(receiver[:, :1])
         picked = xp.stack(
             [
                 xp.where(through == j, left_s[:, j : j + 1], left_s[:, :1] * 0)
@@ -204,7 +207,7 @@ class Sight:
             ]
         ).sum(0)
         stays_s = xp.where(some, picked, picked * 0)
-        forever = _like(np.full((rows, self.m), 1e6), left_s, xp)
+        forever = as_constants(np.full((rows, self.m), 1e6), left_s, xp)
         return _joined([uavs, receiver], xp), _joined([forever, stays_s], xp)
 
     def split(self, continuous: Array, devices: int) -> tuple[Array, Array]:
@@ -220,11 +223,11 @@ class Sight:
             return (move + 1) / 2
         length = xp.sqrt((move * move).sum(-1) + 1e-12)[..., None]
         way = move / xp.clip(length, 1.0, None)
-        return xp.clip(uav + way * _like(self.step_m / self.area_m, move, xp), 0.0, 1.0)
+        return xp.clip(uav + way * as_constants(self.step_m / self.area_m, move, xp), 0.0, 1.0)
 
     def distance_m(self, device: Array, uav: Array, xp: Any = np) -> Array:
         """Horizontal distances (X, K, M) [m]."""
-        way = (device[:, :, None] - uav[:, None]) * _like(self.area_m, uav, xp)
+        way = (device[:, :, None] - uav[:, None]) * as_constants(self.area_m, uav, xp)
         return xp.sqrt((way * way).sum(-1) + 1e-6)
 
     def inside(self, seen: Seen, distance_m: Array, xp: Any = np) -> Array:
@@ -241,7 +244,7 @@ class Sight:
 
     def _fit(self, accuracy: Array, deadline_s: Array, stays_s: Array, xp: Any) -> Array:
         """As `may`, of accuracies and deadlines (X, K), and how long servers (X, S) stay."""
-        accurate = accuracy[..., None] <= _like(self.least_accuracy, accuracy, xp)
+        accurate = accuracy[..., None] <= as_constants(self.least_accuracy, accuracy, xp)
         longest_s = _largest(deadline_s, xp)
         return accurate & (stays_s >= 2 * longest_s[:, None])[:, None]
 
@@ -269,13 +272,13 @@ class Sight:
     def snr_after(self, seen: Seen, distance_m: Array, xp: Any = np) -> Array:
         """SNR (X, K, S) at full power, a ratio, with UAVs at other distances, eq. (6)."""
         before_m = self.distance_m(seen.device, seen.uav, xp)
-        height2 = _like(self.height2, before_m, xp)
+        height2 = as_constants(self.height2, before_m, xp)
         exponent = self.settings.radio.path_loss_exponent
         nearer = (before_m**2 + height2) / (distance_m**2 + height2)
         gain = _joined([nearer ** (exponent / 2), seen.snr_db[..., self.m :] * 0 + 1], xp)
         return 10 ** (seen.snr_db / 10) * gain
 
-    def arrivals(self, seen: Seen, snr: Array, disturbance: Array, xp: Any = np) -> Array:
+    def radio_s(self, seen: Seen, snr: Array, disturbance: Array, xp: Any = np) -> Array:
         """Time (X, K, S) that uploads take on the radio [s], eqs (8), (10), (12).
 
         Args:
@@ -285,7 +288,7 @@ class Sight:
             xp: numpy or torch.
         """
         sinr = snr / (1 + self.residual * disturbance)
-        rate = _like(self.bandwidth_hz, snr, xp) * xp.log1p(sinr) / math.log(2)
+        rate = as_constants(self.bandwidth_hz, snr, xp) * xp.log1p(sinr) / math.log(2)
         longest_s = self.settings.radio.longest_upload_s
         return xp.clip(seen.size_bit[..., None] / (rate + 1.0), 0.0, longest_s)
 
@@ -299,21 +302,21 @@ class Sight:
             xp: numpy or torch.
         """
         sent = weight * snr
-        at_receiver = (sent.sum(1)[:, None] - sent) @ seen.same
+        disturbance = (sent.sum(1)[:, None] - sent) @ seen.same
         work_s = weight * self.compute_s(seen, xp)
-        disturbance = at_receiver
-        arrival_s = self.arrivals(seen, snr, disturbance, xp)
+        radio_s = self.radio_s(seen, snr, disturbance, xp)
         return Load(
+            radio_s=radio_s,
             disturbance=disturbance,
-            ahead_s=_ahead(arrival_s, work_s, xp) if self.queue else work_s * 0,
+            ahead_s=_ahead(radio_s, work_s, xp) if self.queue else work_s * 0,
             work_s=work_s.sum(1)[:, None] - work_s,
             tasks=weight.sum(1)[:, None] - weight,
         )
 
     def compute_s(self, seen: Seen, xp: Any = np) -> Array:
         """Computing (X, K, S) [s], eqs (14), (23)."""
-        word_s = _like(self.word_s, seen.words, xp)
-        start_s = _like(self.start_s, seen.words, xp) * seen.asks[..., None]
+        word_s = as_constants(self.word_s, seen.words, xp)
+        start_s = as_constants(self.start_s, seen.words, xp) * seen.asks[..., None]
         return seen.words[..., None] * word_s + start_s
 
     def estimate(
@@ -329,7 +332,7 @@ class Sight:
             load: of the others.
             xp: numpy or torch.
         """
-        radio_s = self.arrivals(seen, snr, load.disturbance, xp)
+        radio_s = load.radio_s
         compute_s = self.compute_s(seen, xp)
         zero = radio_s * 0
         wait_s = zero
@@ -338,14 +341,16 @@ class Sight:
             wait_s = xp.clip(busy_s - radio_s, 0.0, None)
         latency_s = radio_s + wait_s + compute_s
         late_s = xp.clip(latency_s - seen.deadline_s[..., None], 0.0, None)
-        energy_j = power * self.full_w * radio_s + compute_s * _like(self.compute_w, zero, xp)
+        energy_j = power * self.full_w * radio_s + compute_s * as_constants(
+            self.compute_w, zero, xp
+        )
         cost = (
             self.time_price * latency_s + self.energy_price * energy_j + self.late_price * late_s
         )
         if self.queue:
             longest_s = self.settings.queue.longest_wait_s
             cost = cost + self.violation_price * xp.clip(wait_s - longest_s + 0.5, 0.0, 1.0)
-        price = weight * (self.time_price + self.late_price * _as(late_s > 0, late_s))
+        price = weight * (self.time_price + self.late_price * as_numbers(late_s > 0, late_s))
         toll = self._toll(snr, radio_s, load, price, seen.same)
         if self.queue:
             later = price.sum(1)[:, None] - price - _ahead(radio_s, price, xp)
@@ -380,14 +385,14 @@ def _row(values: Any) -> np.ndarray:
     return np.array(list(values), dtype=np.float32)
 
 
-def _like(values: np.ndarray, array: Array, xp: Any) -> Array:
+def as_constants(values: np.ndarray, array: Array, xp: Any) -> Array:
     """Constants as an array of the module of another, of its type."""
     if xp is np:
         return values.astype(array.dtype, copy=False)
     return xp.as_tensor(values, dtype=array.dtype)
 
 
-def _as(flags: Array, like: Array) -> Array:
+def as_numbers(flags: Array, like: Array) -> Array:
     """Flags as numbers of the type of another array."""
     return flags.astype(like.dtype) if isinstance(flags, np.ndarray) else flags.to(like.dtype)
 

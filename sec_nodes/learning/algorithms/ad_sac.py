@@ -91,7 +91,7 @@ class AdSac(OffPolicy):
         self.alpha_descent = Descent([self.log_alpha], hyper.alpha_rate)
 
     def make_networks(self) -> Any:
-        """Networks as `flat_networks.HybridNetworks` describes them."""
+        """Actors and critics."""
         return FlatNetworks(self.shape, self.hyper.hidden, self.hyper.critic == 'per_device')
 
     def see(self, observation: Tensor) -> Any:
@@ -223,10 +223,7 @@ class AdSac(OffPolicy):
             # Many rows, and only weights of an average come of them.
             with rough_products():
                 values = self.critic.table(seen, continuous, prior.probs)
-        scores = drawn.scores
-        if self.networks.scores_follow_numbers:
-            scores = self.networks.scores(seen, continuous)
-        choices = MaskedCategorical(scores.expand(shape), mask)
+        choices = MaskedCategorical(drawn.scores.expand(shape), mask)
         return self.merge.loss(
             (choices, drawn.normal), (prior, prior_normal), before, values, alpha
         )

@@ -247,7 +247,8 @@ def test_waits_beyond_the_longest_one_are_violations():
     nothing = np.zeros_like(snr)
     cost = []
     for ahead_s in (5.0, 7.0):  # the first waits 0.1 s less, 0.4 s more
-        load = Load(nothing, nothing + ahead_s, nothing, nothing)
+        radio_s = sight.radio_s(seen, snr, nothing)
+        load = Load(radio_s, nothing, nothing + ahead_s, nothing, nothing)
         seen = seen._replace(deadline_s=np.full((1, 4), 90.0))
         cost.append(sight.estimate(seen, snr, nothing, weight, load).cost[0, 0, 0])
     expected = 0.5 * 2.0 + sight.settings.objective.violation_penalty
