@@ -20,6 +20,7 @@ round trip.  Arrays are (B, M), and (B, 1) for what all UAVs of a copy share.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,9 @@ from sec_nodes.controllers.maritime.problem import (
 )
 from sec_nodes.scenarios.maritime.state import MaritimeDecision
 from sec_nodes.slot import BoolArray, FloatArray
+
+PowerStep = Callable[[SlotProblem, FloatArray], FloatArray]
+"""The powers (B, M) that are best at the prices pi (B, M) of a second of offloading."""
 
 _PASSES = 60
 _PRICE_STEPS = 100
@@ -57,7 +61,9 @@ class Solution:
         return ~np.logical_or.reduce(self.sacrificed, axis=-1, keepdims=True)
 
 
-def solve(problem: SlotProblem, tolerance: float = 1e-6) -> Solution:
+def solve(
+    problem: SlotProblem, tolerance: float = 1e-6, power_step: PowerStep = priced_power_w
+) -> Solution:
     """Optimise power, CPU, ratio and start time of a slot.
 
     Where the CPU does not suffice to have all batches done by `limit_s`, those that need least of
@@ -66,6 +72,7 @@ def solve(problem: SlotProblem, tolerance: float = 1e-6) -> Solution:
     Args:
         problem: the slot.
         tolerance: the passes end when f / F, p / P_max and x change by less in sum.
+        power_step: how SP1 is solved at given prices of time; its closed form if not given.
     """
     served = problem.busy & _within_supply(least_cpu_by_limit_hz(problem), problem.cpu_hz)
     power_w = np.full(problem.cycles.shape, problem.largest_power_w)
@@ -76,7 +83,7 @@ def solve(problem: SlotProblem, tolerance: float = 1e-6) -> Solution:
         uavs = _Uavs(problem, power_w, served)
         root = _clearing_root(uavs, np.where(np.isfinite(root), root, uavs.guess_root()))
         answer = uavs.answer(_price(root))
-        priced_w = priced_power_w(problem, answer.time_price)
+        priced_w = power_step(problem, answer.time_price)
         power_w = np.where(answer.ratio > 0, priced_w, problem.largest_power_w)
         cpu_share = answer.cpu * problem.cycles / problem.cpu_hz
         now = np.stack([cpu_share, power_w / problem.largest_power_w, answer.ratio])
