@@ -14,7 +14,7 @@ class Roster(Generic[StateT]):
 
     Args:
         expected: identifiers of all members that the run counts on.
-        timeout_s: silence after which a member is missing [s; wall time].
+        timeout_s: silence after which a member is missing [s].
     """
 
     expected: list[int]
@@ -27,7 +27,7 @@ class Roster(Generic[StateT]):
     _heard_at: dict[int, float] = field(default_factory=dict)
 
     def heard(self, member: int, state: StateT, slot: int, at_s: float) -> bool:
-        """Note what a member said at an instant of wall time; true if it had been missing."""
+        """Note what a member said at an instant of the listener's time; true if it was missing."""
         returned = member in self.missing
         self.missing.discard(member)
         self.state[member] = state

@@ -35,7 +35,10 @@ FAREWELL_S = 0.3
 LONG_FAREWELL_S = 1.5
 """The same while tasks of the slot may be on their way from devices [s]."""
 LOCKSTEP_PATIENCE = 10
-"""How much longer a decision may take where the clock stands still."""
+"""How much longer a decision may take, or silence last, where the clock stands still."""
+LONGEST_NAP_S = 0.1
+"""Most wall time between two looks that counts as silence of others [s]: a coordinator that was
+kept from running has not listened."""
 RESEND_S = 0.5
 """Wall time after which an unanswered request is repeated [s]."""
 
@@ -63,7 +66,11 @@ class Parameters(CommonParameters):
         high=60.0,
     )
     heartbeat_timeout_s: float = parameter(
-        1.0, 'silence after which a device or server is lost [s; wall time]', low=0.1, high=60.0
+        1.0,
+        'silence after which a device or server is lost [s; wall time]; ten times as much in '
+        'lockstep, where waiting changes nothing',
+        low=0.1,
+        high=60.0,
     )
     attempt_timeout_s: float = parameter(
         15.0, 'time without news after which a try is given up [s]', low=0.1, high=3600.0
@@ -104,12 +111,12 @@ class CoordinatorNode(SecNode):
         scenario, settings = self.world.scenario, self.world.settings
         fallback = create(self.chosen.fallback, scenario, self.chosen.seed)
         self.ledger = Ledger(self.chosen.max_attempts)
-        self.devices: Roster[Any] = Roster(
-            list(range(settings.devices.count)), self.chosen.heartbeat_timeout_s
-        )
-        self.servers: Roster[msg.ServerState] = Roster(
-            list(range(settings.n_servers)), self.chosen.heartbeat_timeout_s
-        )
+        silence_s = self.chosen.heartbeat_timeout_s
+        if self.chosen.backend == 'sim' and self.chosen.speed == 0.0:
+            silence_s *= LOCKSTEP_PATIENCE
+        self.devices: Roster[Any] = Roster(list(range(settings.devices.count)), silence_s)
+        self.servers: Roster[msg.ServerState] = Roster(list(range(settings.n_servers)), silence_s)
+        self.looked_at, self.listened_s = time.monotonic(), 0.0
         self.dispatcher = Dispatcher(self.world, fallback, self.ledger)
         self.desk = TaskDesk(self, scenario, self.ledger, self.stamp_of_now)
         self.names = [scenario.server_name(server) for server in self.servers.expected]
@@ -175,11 +182,13 @@ class CoordinatorNode(SecNode):
     def tick(self) -> None:
         """Look after what time alone changes."""
         at = time.monotonic()
+        self.listened_s += min(at - self.looked_at, LONGEST_NAP_S)
+        self.looked_at = at
         if self.phase is Phase.OVER:
             return
         if self.interrupts and self.phase is not Phase.INTERRUPTED:
             self.enter(Phase.INTERRUPTED)
-        self.notice_silence(at)
+        self.notice_silence()
         if self.phase is not Phase.WAITING:
             self.give_up_tries()
         self.progress()
@@ -379,7 +388,6 @@ class CoordinatorNode(SecNode):
 
     def on_device_report(self, report: msg.DeviceReport) -> None:
         """Devices live; perhaps they have new tasks."""
-        at = time.monotonic()
         moved = zip(
             report.device_id,
             report.position,
@@ -394,20 +402,19 @@ class CoordinatorNode(SecNode):
             elif not are_finite(*state):
                 self.complain('bad device_report', f'device {device} is nowhere')
             else:
-                self.devices.heard(device, state, report.slot, at)
+                self.devices.heard(device, state, report.slot, self.listened_s)
         if report.slot >= 0 and self.phase is not Phase.OVER:
             self.outcome.tasks_new += self.desk.enter(report.tasks, report.slot)
         self.progress()
 
     def on_server_report(self, report: msg.ServerReport) -> None:
         """Servers live."""
-        at = time.monotonic()
         for state in report.servers:
             if state.server_id not in self.servers.expected:
                 self.complain('unknown server', f'{state.server_id} ({state.name})')
             elif not are_finite(state.position, state.velocity, state.receiver_position):
                 self.complain('bad server_report', f'{state.name} is nowhere')
-            elif self.servers.heard(state.server_id, state, report.slot, at):
+            elif self.servers.heard(state.server_id, state, report.slot, self.listened_s):
                 self.get_logger().warning(f'{state.name} is back')
         self.progress()
 
@@ -416,12 +423,12 @@ class CoordinatorNode(SecNode):
         self.desk.take(report)
         self.progress()
 
-    def notice_silence(self, at: float) -> None:
+    def notice_silence(self) -> None:
         """Find out who has fallen silent, and look after their tasks."""
-        for device in self.devices.newly_missing(at):
+        for device in self.devices.newly_missing(self.listened_s):
             self.complain('device lost', f'device {device} is silent')
             self.desk.lose_device(device)
-        lost = self.servers.newly_missing(at)
+        lost = self.servers.newly_missing(self.listened_s)
         if not lost:
             return
         self.outcome.servers_lost = [*self.outcome.servers_lost, *lost]

@@ -31,6 +31,6 @@ def stand_in_fleet(
         f'  - {{node: uav, {served}}}\n'
         '  - {node: device}\n'
         f'  - {controller}\n'
-        '  - {node: coordinator, params: {heartbeat_timeout_s: 5.0}}\n'
+        '  - {node: coordinator}\n'
     )
     return path
