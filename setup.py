@@ -58,5 +58,8 @@ setup(
         'typer>=0.12',
         'zstandard>=0.22',
     ],
-    extras_require={'train': ['torch==2.13.0', 'onnxscript', 'transformers>=5.20']},
+    extras_require={
+        'solvers': ['cvxpy>=1.5', 'pymoo>=0.6.1'],
+        'train': ['torch==2.13.0', 'onnxscript', 'transformers>=5.20'],
+    },
 )

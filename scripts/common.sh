@@ -32,7 +32,7 @@ take_lock() {
 venv_key() {
     {
         echo "$ROOT $(ros_mode) ${ROS_DISTRO:-}"
-        cat "$ROOT"/requirements/{run,numpy,numpy-ros,ros,dev,constraints}.txt \
+        cat "$ROOT"/requirements/{run,numpy,numpy-ros,ros,solvers,dev,constraints}.txt \
             "$ROOT"/scripts/{setup.sh,patch_ros_wheels.py}
     } | sha256sum | cut -d' ' -f1
 }

@@ -168,6 +168,7 @@ requirement_files() {
     fi
     echo "-r $ROOT/requirements/run.txt"
     echo "-r $ROOT/requirements/$numpy.txt"
+    echo "-r $ROOT/requirements/solvers.txt"
     echo "-r $ROOT/requirements/dev.txt"
 }
 

@@ -46,9 +46,20 @@ def test_every_requirement_is_pinned():
 
 
 def test_what_runs_needs_no_training_libraries():
-    for name in ('run', 'numpy', 'numpy-ros', 'ros', 'dev'):
+    for name in ('run', 'numpy', 'numpy-ros', 'ros', 'solvers', 'dev'):
         text = (ROOT / 'requirements' / f'{name}.txt').read_text()
         assert not re.search(r'^(torch|transformers|tensorflow)', text, re.MULTILINE)
+
+
+def test_every_way_of_installing_names_the_solvers():
+    for script in ('setup.sh', 'common.sh'):
+        assert 'solvers' in (ROOT / 'scripts' / script).read_text()
+    solvers = (ROOT / 'requirements/solvers.txt').read_text()
+    extras = re.search(r"'solvers': \[(.*)\]", (ROOT / 'setup.py').read_text())
+    assert extras is not None
+    named = re.findall(r"'(\w+)>=", extras[1])
+    assert named == ['cvxpy', 'pymoo']
+    assert set(re.findall(r'^(\w+)==', solvers, re.MULTILINE)) == set(named)
 
 
 def test_console_scripts_are_named_after_their_modules():
