@@ -34,6 +34,7 @@ class HalfSlot(BatchController[Maritime, MaritimeState, MaritimeDecision]):
 
     The rest is optimised as in `jcorm`, with all batches due at half the slot.  Where that is
     impossible they are due at its end, and the uploads begin at half the slot all the same.
+    While the satellite is not in view there is no second half.
     """
 
     name = 'half_slot'
@@ -42,12 +43,14 @@ class HalfSlot(BatchController[Maritime, MaritimeState, MaritimeDecision]):
     def decide(self, state: MaritimeState) -> MaritimeDecision:
         """Solve the slot of each copy with the deadline at its half."""
         problem = slot_problem(self.scenario, state)
-        half_s = np.full_like(problem.hold_s, 0.5 * problem.slot_s)
-        halved = replace(problem, hold_s=half_s, limit_s=half_s)
+        begin_s = np.where(problem.reachable, 0.5 * problem.slot_s, problem.slot_s)
+        halved = replace(problem, hold_s=begin_s, limit_s=begin_s)
         strict = solve(halved)
         decision = strict.decision
         if not strict.in_time.all():
-            relaxed = solve(replace(halved, limit_s=2.0 * half_s)).decision
+            relaxed = solve(
+                replace(halved, limit_s=np.full_like(begin_s, problem.slot_s))
+            ).decision
             decision = MaritimeDecision(
                 **{
                     field.name: np.where(
@@ -56,4 +59,4 @@ class HalfSlot(BatchController[Maritime, MaritimeState, MaritimeDecision]):
                     for field in fields(decision)
                 }
             )
-        return replace(decision, start_s=half_s)
+        return replace(decision, start_s=begin_s)

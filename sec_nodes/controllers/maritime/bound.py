@@ -136,9 +136,10 @@ def _cpu_price(problem: SlotProblem, solution: Solution) -> FloatArray:
 
 def _utility_mbit(problem: SlotProblem, decision: MaritimeDecision) -> FloatArray:
     """(B, M) what a UAV adds to the objective."""
-    radio_j = (
-        decision.power_w * decision.ratio * problem.send_s(np.maximum(decision.power_w, 1e-9))
+    busy_s = np.where(
+        decision.power_w > 0, problem.send_s(np.maximum(decision.power_w, 1e-9)), 0.0
     )
+    radio_j = decision.power_w * decision.ratio * busy_s
     cpu = decision.cpu_hz / problem.cycles
     satellite_mbit = problem.capacitance_mbit_s2 * np.square(cpu) * decision.ratio
     spent_mbit = problem.energy_weight_mbit_j * radio_j + satellite_mbit
@@ -188,7 +189,7 @@ def _first_cells(flat: SlotProblem, ratio: FloatArray) -> _Cells:
     ends = np.sort(
         np.stack([least, kink, np.clip(ratio, least, 1.0), np.ones_like(least)]), axis=0
     )
-    possible = flat.busy & (limit_s >= flat.round_trip_s) & (ends[1:] > ends[:-1])
+    possible = flat.busy & flat.reachable & (limit_s >= flat.round_trip_s) & (ends[1:] > ends[:-1])
     interval, uav = np.nonzero(possible)
     scale = np.abs(flat.gain_mbit_s) + flat.local_mbit / np.maximum(flat.local_s, 1e-9) + 1e-9
     return _Cells(

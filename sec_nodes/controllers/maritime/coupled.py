@@ -21,7 +21,7 @@ round trip.  Arrays are (B, M), and (B, 1) for what all UAVs of a copy share.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -67,14 +67,18 @@ def solve(
     """Optimise power, CPU, ratio and start time of a slot.
 
     Where the CPU does not suffice to have all batches done by `limit_s`, those that need least of
-    it are, which makes them as many as possible; the others stay on their UAVs.
+    it are, which makes them as many as possible; the others stay on their UAVs, as do those of
+    UAVs without a satellite in view.
 
     Args:
         problem: the slot.
         tolerance: the passes end when f / F, p / P_max and x change by less in sum.
         power_step: how SP1 is solved at given prices of time; its closed form if not given.
     """
-    served = problem.busy & _within_supply(least_cpu_by_limit_hz(problem), problem.cpu_hz)
+    in_time = ~problem.busy | _within_supply(least_cpu_by_limit_hz(problem), problem.cpu_hz)
+    served = problem.busy & in_time & problem.reachable
+    if not problem.reachable.all():  # where nothing is sent, any rate will do that divides
+        problem = replace(problem, snr_per_w=np.where(problem.reachable, problem.snr_per_w, 1.0))
     power_w = np.full(problem.cycles.shape, problem.largest_power_w)
     before = np.zeros((3, *power_w.shape))
     root, change, passes = np.array(np.nan), np.inf, 0
@@ -92,7 +96,7 @@ def solve(
     return Solution(
         decision=_finished(problem, power_w, answer),
         cpu_price=_price(root),
-        sacrificed=problem.busy & ~served,
+        sacrificed=~in_time,
         passes=passes,
     )
 
@@ -115,8 +119,8 @@ def least_cpu_by_limit_hz(problem: SlotProblem) -> FloatArray:
     left_s = problem.limit_s - problem.upload_s
     ratio = _least_ratio(problem, left_s)
     send_s = problem.send_s(problem.largest_power_w)
-    compute_s = left_s - problem.round_trip_s - ratio * send_s
     with np.errstate(divide='ignore', invalid='ignore'):
+        compute_s = left_s - problem.round_trip_s - ratio * send_s
         needed_hz = np.where(compute_s > 0, ratio * problem.cycles / compute_s, np.inf)
     return np.where(ratio > 0, needed_hz, 0.0)
 

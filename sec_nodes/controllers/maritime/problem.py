@@ -36,9 +36,10 @@ class SlotProblem:
     local_s: FloatArray
     """Time to compute all of the batch on the UAV, A = C D / f_U [s]."""
     snr_per_w: FloatArray
-    """g = h^L / sigma^2 [1/W]."""
+    """g = h^L / sigma^2 [1/W]; 0 where the satellite is not in view."""
     gain_mbit_s: FloatArray
-    """w: what a second of delay-tolerant upload is worth, 1e-6 R^T - lambda p_DT [Mbit/s]."""
+    """w: what a second of delay-tolerant upload is worth, 1e-6 R^T - lambda p_DT [Mbit/s]; 0
+    where the satellite is not in view."""
     local_mbit: FloatArray
     """lambda e_loc: energy to compute all of the batch on the UAV [Mbit]."""
     capacitance_mbit_s2: FloatArray
@@ -67,6 +68,11 @@ class SlotProblem:
         """Whether there is a batch."""
         return self.batch_bit > 0
 
+    @property
+    def reachable(self) -> BoolArray:
+        """Whether the satellite is in view."""
+        return self.snr_per_w > 0
+
     def send_s(self, power_w: Floats) -> FloatArray:
         """r(p) = D / R(p) [s]."""
         return channel.transmission_time_s(self.batch_bit, self.rate_bit_s(power_w))
@@ -84,13 +90,18 @@ def slot_problem(scenario: Maritime, state: MaritimeState) -> SlotProblem:
     (28h) leave no t at all, holds no more than S_cap, so that waiting until tau - S_cap / R^T
     costs nothing either.  Where an upload costs more than it is worth (w <= 0) it has to wait as
     long as the storage lasts, t_hi = S / R^U; then that is the time by which the batch is due.
+    Where the satellite is not in view no upload begins in the slot, t = tau: data are collected
+    until the storage is full, and the batch is due at the end.
     """
     s = scenario.settings
     weight = s.energy_weight_mbit_j
     slot_s = s.slot_s
     cycles = s.devices.cycles_per_bit * state.batch_bit
     upload_rate_bit_s = scenario.leo_rate_bit_s(state, s.uavs.upload_power_w)
-    gain_mbit_s = upload_rate_bit_s / BIT_PER_MBIT - weight * s.uavs.upload_power_w
+    reachable = upload_rate_bit_s > 0
+    gain_mbit_s = np.where(
+        reachable, upload_rate_bit_s / BIT_PER_MBIT - weight * s.uavs.upload_power_w, 0.0
+    )
     earliest_s, latest_s = storage_window_s(
         slot_s,
         upload_rate_bit_s,
@@ -98,11 +109,12 @@ def slot_problem(scenario: Maritime, state: MaritimeState) -> SlotProblem:
         state.stored_bit,
         s.uavs.storage_bit - state.stored_bit,
     )
-    full_upload_s = s.uavs.storage_bit / upload_rate_bit_s
+    full_upload_s = channel.transmission_time_s(s.uavs.storage_bit, upload_rate_bit_s)
     pays = gain_mbit_s > 0
     hold_s = np.where(
         pays, np.maximum(earliest_s, slot_s - full_upload_s), np.maximum(earliest_s, latest_s)
     )
+    hold_s = np.where(reachable, hold_s, slot_s)
     return SlotProblem(
         batch_bit=state.batch_bit,
         cycles=np.where(cycles > 0, cycles, 1.0),
@@ -136,8 +148,12 @@ def storage_window_s(
     It finds data to the end of the slot from t_st = (R^T tau - stored) / (R^T + R^U) on, and the
     storage has room until t_hi = S / R^U; both within the slot.
     """
-    earliest_s = (upload_rate_bit_s * slot_s - stored_bit) / (
-        upload_rate_bit_s + collect_rate_bit_s
+    short_bit = upload_rate_bit_s * slot_s - stored_bit
+    earliest_s = np.divide(
+        short_bit,
+        upload_rate_bit_s + collect_rate_bit_s,
+        out=np.zeros_like(short_bit),
+        where=short_bit > 0,
     )
     latest_s = channel.transmission_time_s(free_bit, collect_rate_bit_s)
     nothing_comes = collect_rate_bit_s == 0

@@ -41,7 +41,9 @@ class Maritime(Scenario[MaritimeState, MaritimeDecision, MaritimeOutcome]):
         elevation_rad = math.radians(satellite.minimum_elevation_deg)
         half_angle_rad = spherical.footprint_half_angle_rad(satellite.altitude_m, elevation_rad)
         self.visible_s = float(spherical.zenith_pass_s(satellite.altitude_m, elevation_rad))
-        """How long the satellite is in view T_vis, (1) and (2) [s]."""
+        """How long the satellite is in view in one pass T_vis, (1) and (2) [s]."""
+        self.orbit_s = 2.0 * math.pi / float(spherical.orbital_rate_rad_s(satellite.altitude_m))
+        """From one pass to the next 2 pi (R_E + H_L) / v_s, without the Earth's rotation [s]."""
         self.slant_m = float(spherical.slant_range_m(satellite.altitude_m, half_angle_rad))
         """Distance to the satellite d_L, (8) [m]; the altitude of the UAVs is neglected."""
         self.round_trip_s = 2.0 * self.slant_m / SPEED_OF_LIGHT_M_S
@@ -75,7 +77,9 @@ class Maritime(Scenario[MaritimeState, MaritimeDecision, MaritimeOutcome]):
         What lies outside its range is held within it, and shares of CPU beyond the satellite's
         shrink in proportion; each is counted as a violation.  Storage can neither overflow nor
         run below empty whatever starts when, (18) and (20).  A task that is not done when the
-        slot ends takes the whole slot: nothing is uploaded after it.
+        slot ends takes the whole slot: nothing is uploaded after it.  Without a satellite in view
+        nothing is sent or uploaded, and what should be offloaded is never done; data are still
+        collected.
 
         Raises:
             ValueError: a wrong shape, a NaN, an infinite or a negative number.
@@ -112,15 +116,18 @@ class Maritime(Scenario[MaritimeState, MaritimeDecision, MaritimeOutcome]):
             upload_rate_bit_s * (slot_s - really_s), state.stored_bit + collected_bit
         )
 
-        sensitive_radio_j = np.where(
-            power_w > 0, power_w * np.where(power_w > 0, transmit_s, 0.0), 0.0
+        arrives = np.isfinite(transmit_s)  # a link of rate 0 is not used
+        sensitive_radio_j = power_w * np.where(arrives, transmit_s, 0.0)
+        tolerant_radio_j = s.uavs.upload_power_w * channel.transmission_time_s(
+            uploaded_bit, upload_rate_bit_s
         )
-        tolerant_radio_j = s.uavs.upload_power_w * uploaded_bit / upload_rate_bit_s
         uav_compute_j = energy.computing_energy_j(
             cycles_per_bit * kept_bit, s.uavs.cpu_hz, s.uavs.capacitance_j_s2
         )
         satellite_compute_j = energy.computing_energy_j(
-            cycles_per_bit * offloaded_bit, cpu_hz, s.satellite.capacitance_j_s2
+            cycles_per_bit * np.where(arrives, offloaded_bit, 0.0),
+            cpu_hz,
+            s.satellite.capacitance_j_s2,
         )
         parts_j = sensitive_radio_j + tolerant_radio_j + uav_compute_j + satellite_compute_j
         energy_j = parts_j.sum(axis=-1)
@@ -190,6 +197,17 @@ class Maritime(Scenario[MaritimeState, MaritimeDecision, MaritimeOutcome]):
             },
         )
 
+    def in_view(self, slot: IntArray) -> BoolArray:
+        """Whether a slot lies wholly within a pass; in no other one can the satellite be used.
+
+        The first pass begins at `satellite.rises_s`, each further one an orbit later; any shape.
+        """
+        slot_s = self.settings.slot_s
+        rounding_s = TOLERANCE * slot_s
+        since_s = np.asarray(slot) * slot_s - self.settings.satellite.rises_s + rounding_s
+        into_pass_s = np.mod(since_s, self.orbit_s) - rounding_s
+        return (since_s >= 0) & (into_pass_s + slot_s <= self.visible_s + rounding_s)
+
     def leo_rate_bit_s(self, state: MaritimeState, power_w: Floats) -> FloatArray:
         """(B, M) rate from UAV to satellite R_m(p), (9) and (10) [bit/s]."""
         return channel.shannon_rate_bit_s(self.band_hz, power_w * state.leo_gain / self.noise_w)
@@ -200,6 +218,8 @@ class Maritime(Scenario[MaritimeState, MaritimeDecision, MaritimeOutcome]):
         devices = draw_devices(self.settings, seed, slot, uav_m)
         radio = self.settings.radio
         reference = channel.db_to_ratio(radio.reference_gain_db + radio.antenna_gain_db)
+        gain = channel.air_ground_gain(self.slant_m, reference, 2.0, 1.0)
+        gain = np.where(self.in_view(slot), gain, 0.0)
         return MaritimeState(
             seed=seed,
             slot=slot,
@@ -209,9 +229,7 @@ class Maritime(Scenario[MaritimeState, MaritimeDecision, MaritimeOutcome]):
             upload_s=devices.upload_s,
             batch_bit=devices.batch_bit,
             collect_rate_bit_s=devices.collect_rate_bit_s,
-            leo_gain=np.full(
-                stored_bit.shape, channel.air_ground_gain(self.slant_m, reference, 2.0, 1.0)
-            ),
+            leo_gain=np.repeat(gain[:, None], stored_bit.shape[1], axis=1),
         )
 
     def _violations(

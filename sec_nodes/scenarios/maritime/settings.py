@@ -69,6 +69,8 @@ class Satellite(Settings):
 
     altitude_m: Annotated[float, Field(ge=150e3, le=2000e3)]
     minimum_elevation_deg: Annotated[float, Field(gt=0, lt=90)]
+    rises_s: float
+    """Start of its first pass, counted from the start of slot 0 [s]; negative if under way."""
     cpu_hz: Positive
     capacitance_j_s2: Positive
 
@@ -102,12 +104,13 @@ class MaritimeSettings(Settings):
     radio: Radio
 
     @model_validator(mode='after')
-    def _within_the_pass(self) -> MaritimeSettings:
+    def _slot_within_a_pass(self) -> MaritimeSettings:
         elevation_rad = math.radians(self.satellite.minimum_elevation_deg)
         visible_s = float(zenith_pass_s(self.satellite.altitude_m, elevation_rad))
-        if self.slots * self.slot_s > visible_s:
+        if self.slot_s > visible_s:
             raise ValueError(
-                f'{self.slots} slots of {self.slot_s:g} s outlast the {visible_s:.1f} s for which '
-                'the satellite is in view, (1): use fewer or shorter slots'
+                f'slot_s = {self.slot_s:g} outlasts the {visible_s:.1f} s for which the satellite '
+                'is in view, (1), so that no slot could use it: use shorter slots, or a lower '
+                'satellite.minimum_elevation_deg'
             )
         return self

@@ -33,7 +33,7 @@ class MaritimeState:
     collect_rate_bit_s: FloatArray
     """(B, M) rate at which delay-tolerant data come in R^U, sum of (6) [bit/s]."""
     leo_gain: FloatArray
-    """(B, M) power gain from UAV to satellite h^L, (7)."""
+    """(B, M) power gain from UAV to satellite h^L, (7); 0 in slots without it in view."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class MaritimeOutcome:
     local_s: FloatArray
     """Computing on the UAV T_loc, (12) [s]."""
     transmit_s: FloatArray
-    """Sending to the satellite T_tx, (13) [s]; infinite without power."""
+    """Sending to the satellite T_tx, (13) [s]; infinite without power or satellite."""
     propagation_s: FloatArray
     """One way to the satellite T_prop, (14) [s]; 0 where nothing is offloaded."""
     execute_s: FloatArray

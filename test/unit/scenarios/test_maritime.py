@@ -348,7 +348,7 @@ def test_a_uav_without_devices_has_nothing_to_do():
 @pytest.mark.parametrize(
     ('overrides', 'text'),
     [
-        ({'slots': 100}, 'outlast the 232'),
+        ({'slot_s': 240.0}, 'slot_s = 240 outlasts the 232'),
         ({'uavs.initially_free_bit': 2e10}, 'no more can be free'),
         ({'uavs.tolerant_power_w': 2.0}, 'exceeds largest_power_w'),
         ({'devices.sensitive_count': [5, 1]}, 'must not exceed'),
