@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -90,6 +90,30 @@ class Radio(Settings):
     fixed_noise_dbm: Decibel | None
 
 
+class GroundStation(Settings):
+    """Where the satellite hands over the data that it carries."""
+
+    distance_m: float
+    """From the area along the satellite's track, on the ground, positive ahead [m]."""
+    minimum_elevation_deg: Annotated[float, Field(ge=0, lt=90)]
+    rate_bit_s: Positive
+
+
+class Flown(Settings):
+    """What the nodes need besides the costs."""
+
+    uav_model: str
+    satellite_model: str
+    frame_bit: Positive
+    byte_share: Annotated[float, Field(gt=0, le=1)]
+
+
+class Satellites(NamedTuple):
+    """How many satellites there are, said as in scenarios with several."""
+
+    count: int = 1
+
+
 class MaritimeSettings(Settings):
     """All parameters of the maritime scenario."""
 
@@ -102,6 +126,28 @@ class MaritimeSettings(Settings):
     devices: MarineDevices
     satellite: Satellite
     radio: Radio
+    ground_station: GroundStation
+    flown: Flown
+
+    @property
+    def satellites(self) -> Satellites:
+        """The satellites that serve."""
+        return Satellites()
+
+    @property
+    def n_servers(self) -> int:
+        """UAVs and the satellite."""
+        return self.uavs.count + self.satellites.count
+
+    @property
+    def columns(self) -> int:
+        """Devices that a UAV can have at most; those of UAV m have the numbers m * columns on."""
+        return self.devices.sensitive_count[1] + self.devices.tolerant_count[1]
+
+    @property
+    def n_devices(self) -> int:
+        """Devices that there can be."""
+        return self.uavs.count * self.columns
 
     @model_validator(mode='after')
     def _slot_within_a_pass(self) -> MaritimeSettings:
