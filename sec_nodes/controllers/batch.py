@@ -26,6 +26,7 @@ BUILT_IN: dict[str, tuple[str, ...]] = {
         'sec_nodes.controllers.maritime.baselines',
         'sec_nodes.controllers.maritime.literal',
         'sec_nodes.controllers.maritime.reference',
+        'sec_nodes.controllers.maritime.sca',
     ),
     'partial': (
         'sec_nodes.controllers.partial.baselines',
