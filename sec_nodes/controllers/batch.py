@@ -24,6 +24,7 @@ BUILT_IN: dict[str, tuple[str, ...]] = {
     ),
     'maritime': (
         'sec_nodes.controllers.maritime.baselines',
+        'sec_nodes.controllers.maritime.genetic',
         'sec_nodes.controllers.maritime.literal',
         'sec_nodes.controllers.maritime.reference',
         'sec_nodes.controllers.maritime.sca',
