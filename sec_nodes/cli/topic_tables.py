@@ -35,7 +35,7 @@ ROLES = {
     )
     for name in names
 }
-LISTENS_TO_TABLES = {'_tables', '_flights'}
+LISTENS_TO_TABLES = {'_tables', '_flights', '_payloads'}
 """Methods of the recorder that list what it subscribes to."""
 MONITOR = '`sec up`'
 """How the part of `sec up` that watches a run is called here."""

@@ -14,7 +14,7 @@ import signal
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -55,6 +55,9 @@ PATIENCE_S = 5.0
 FAREWELL_S = 3.0
 """Longest wall time after Ctrl-C in which the coordinator may report open tasks [s]."""
 
+GROUND_STATION = 'ground_station'
+"""Receiver of what satellites hand down."""
+
 LOG_FILE = 'run.mcap'
 SUMMARY_FILE = 'summary.json'
 
@@ -67,7 +70,7 @@ class Parameters:
 
     run_dir: str = parameter('', 'folder that receives the run; made if missing')
     scenario: str = parameter('survey', 'name or YAML file of the scenario that is run')
-    payloads: bool = parameter(False, 'whether pictures and tensors go into the log too')
+    payloads: bool = parameter(False, 'whether pictures, tensors and files go into the log too')
 
 
 class RecordingError(RuntimeError):
@@ -105,10 +108,7 @@ class Recorder(Node):
         for topic, uav, flight_handler in self._flights(uavs):
             self._record_flight(topic, uav, flight_handler)
         if self.parameters.payloads:
-            for topic in (
-                names.PAYLOAD_TX,
-                *(names.VEHICLE_PAYLOAD.of(name) for name in servers.values()),
-            ):
+            for topic in self._payloads(servers.values()):
                 self._record(topic, None)
         self._essential = self.subscription_of(names.DEVICE_REPORT, names.TASK_OUTCOME)
         self._ready = self.create_publisher(names.READY.type, names.READY.name, names.READY.qos)
@@ -172,6 +172,12 @@ class Recorder(Node):
             (names.RESULT_TX, None),
             (names.RESULT, None),
             (names.TASK_REPORT, None),
+            (names.RELAY_RESULT_TX, None),
+            (names.RELAY_RESULT, None),
+            (names.RELAY_REPORT, files.relay_report),
+            (names.DATA_GRANT, None),
+            (names.DATA_RECEIPT, None),
+            (names.DELIVERY, files.delivery),
             (names.TASK_OUTCOME, files.task_outcome),
             (names.SLOT_OUTCOME, files.slot_outcome),
             (names.RUN_STATE, self._take_state),
@@ -189,6 +195,15 @@ class Recorder(Node):
             yield names.VEHICLE_TRACKING_ERROR, uav, self.files.tracking_error
             yield names.VEHICLE_ODOMETRY, uav, self.files.odometry
             yield names.VEHICLE_PATH, uav, None
+
+    def _payloads(self, servers: Iterable[str]) -> Iterator[names.Topic]:
+        """Topics whose messages hold pictures, tensors or files."""
+        yield from (names.PAYLOAD_TX, names.RELAY_TX, names.DATA_TX)
+        for server in servers:
+            yield names.VEHICLE_PAYLOAD.of(server)
+            yield names.VEHICLE_RELAY.of(server)
+            yield names.VEHICLE_DATA.of(server)
+        yield names.VEHICLE_DATA.of(GROUND_STATION)
 
     def _take_state(self, message: RunState) -> None:
         self.state = message

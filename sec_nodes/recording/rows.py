@@ -119,3 +119,31 @@ def passes(message: Any) -> list[Row]:
         }
         for window in message.windows
     ]
+
+
+def relay(message: Any) -> Row:
+    """A row of `relays` from a RelayReport."""
+    return {name: getattr(message, name) for name in TABLES['relays']}
+
+
+def stores(message: Any) -> list[Row]:
+    """Rows of `stores` from a ServerReport: of servers that store data or see the station."""
+    own = [name for name in TABLES['stores'] if name not in ('slot', 'time_s')]
+    return [
+        {
+            'slot': message.slot,
+            'time_s': seconds(message.header.stamp),
+            **{name: getattr(state, name) for name in own},
+        }
+        for state in message.servers
+        if state.storage_bit > 0 or state.stored_bit > 0 or state.ground_contact
+    ]
+
+
+def delivery(message: Any) -> Row:
+    """A row of `deliveries` from a Delivery."""
+    own = [name for name in TABLES['deliveries'] if name != 'time_s']
+    return {
+        'time_s': seconds(message.header.stamp),
+        **{name: getattr(message, name) for name in own},
+    }

@@ -43,6 +43,8 @@ class RunFiles:
         self._created: set[int] = set()
         self._reported: set[tuple[int, int]] = set()
         self._passes: set[tuple[int, float, float]] = set()
+        self._stores: set[tuple[int, str]] = set()
+        self._relayed: set[tuple[int, int]] = set()
         self._state: tuple[int, str] | None = None
         self._fallback_slot = -1
         description = {
@@ -112,9 +114,27 @@ class RunFiles:
                 self._tables['passes'].add(row)
 
     def server_report(self, message: Any) -> None:
-        """Note the energy of the UAVs."""
+        """Note the energy of the UAVs, and what servers have stored when a slot starts."""
         for state in message.servers:
             self._flight.server(state)
+        if message.slot < 0:  # a heartbeat: it describes no slot
+            return
+        for row in rows.stores(message):
+            key = (row['slot'], row['name'])
+            if key not in self._stores:
+                self._stores.add(key)
+                self._tables['stores'].add(row)
+
+    def relay_report(self, message: Any) -> None:
+        """Note what a UAV did in a slot; a report that comes again is passed over."""
+        key = (message.slot, message.server_id)
+        if key not in self._relayed:
+            self._relayed.add(key)
+            self._tables['relays'].add(rows.relay(message))
+
+    def delivery(self, message: Any) -> None:
+        """Note a file on the ground."""
+        self._tables['deliveries'].add(rows.delivery(message))
 
     def wants_flight(self, uav: str, topic: str, stamp_s: float) -> bool:
         """Whether a message of a UAV is to be deserialised and passed on."""

@@ -97,11 +97,42 @@ TABLES: Mapping[str, Columns] = MappingProxyType(
         'passes': _columns(
             'i: satellite', 's: name', 'f: rise_s set_s peak_elevation_rad minimum_elevation_rad'
         ),
+        # what each UAV did in each slot, in runs where UAVs relay to a satellite
+        'relays': _columns(
+            'i: slot server_id',
+            's: name',
+            'i: satellite',
+            'f: ratio power_w cpu_hz start_s batch_bit',
+            'i: frames frames_offloaded',
+            'f: upload_s local_s transmit_s execute_s finish_s',
+            'b: late',
+            'f: upload_start_s collected_bit overflow_bit uploaded_bit stored_bit storage_bit',
+            'f: sensitive_radio_j tolerant_radio_j uav_compute_j satellite_compute_j',
+            'i: files_stored',
+            'f: local_inference_s satellite_inference_s',
+        ),
+        # what servers held when each slot started, in such runs
+        'stores': _columns(
+            'i: slot', 'f: time_s', 's: name', 'f: stored_bit storage_bit', 'b: ground_contact'
+        ),
+        # every file that reached the ground station, in such runs
+        'deliveries': _columns(
+            'f: time_s',
+            's: file_id',
+            'i: device_id created_slot slot',
+            's: satellite',
+            'i: size_byte',
+            'f: size_bit',
+            's: sha256',
+        ),
         # what happened besides: run_state, server_lost, fallback, repair, failure
         'events': _columns('f: time_s', 'i: slot', 's: kind name detail'),
     }
 )
 """Every table of a run, by name; the file is `<name>.csv`."""
+
+RELAY_TABLES = ('relays', 'stores', 'deliveries')
+"""Those that only runs have in which UAVs relay to a satellite."""
 
 
 class CsvTable:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sec_nodes.recording.run_files import RUN_FILE
-from sec_nodes.recording.tables import TABLES, Columns
+from sec_nodes.recording.tables import RELAY_TABLES, TABLES, Columns
 
 REQUIRED = ('tasks', 'outcomes')
 """Tables without which nothing can be said about a run."""
@@ -143,7 +143,8 @@ def _table(folder: Path, name: str, notes: list[str]) -> Table:
             raise ReportError(
                 f'{path} is missing: {folder} is not the folder of a run, or nothing was recorded'
             ) from None
-        notes.append(f'{path.name} is missing: what it would show is left out')
+        if name not in RELAY_TABLES:
+            notes.append(f'{path.name} is missing: what it would show is left out')
         return _parsed([], TABLES[name], path)
     except OSError as error:
         raise ReportError(f'{path}: cannot be read ({error.strerror})') from None

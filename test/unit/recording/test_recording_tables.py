@@ -57,6 +57,13 @@ def request(task_id: int) -> Message:
     )  # fmt: skip
 
 
+def stored(name: str, stored_bit: float, storage_bit: float, contact: bool = False) -> Message:
+    return Message(
+        name=name, stored_bit=stored_bit, storage_bit=storage_bit, ground_contact=contact,
+        energy_used_j=0.0, energy_left_j=0.0, has_battery=False,
+    )  # fmt: skip
+
+
 def report(slot: int, *task_ids: int) -> Message:
     return Message(
         header=header(2.0), slot=slot, device_id=[3], position=[xyz(1.0, 2.0, 0.0)],
@@ -72,6 +79,8 @@ def test_no_field_of_an_outcome_is_forgotten() -> None:
     assert tuple(fields('TaskTiming')) == TIMING
     assert tuple(fields('TaskEnergy')) == ENERGY
     assert set(TABLES['slots']) == set(fields('SlotOutcome'))
+    assert set(TABLES['relays']) == set(fields('RelayReport'))
+    assert set(TABLES['deliveries']) == {'time_s', *fields('Delivery')}
 
 
 def test_names_of_constants_are_those_of_the_messages() -> None:
@@ -152,6 +161,41 @@ def test_passes_that_are_announced_again_are_noted_once(tmp_path: Path, files: R
     for _ in range(2):
         files.visibility(Message(windows=windows, minimum_elevation_rad=0.17))
     assert len(read(tmp_path, 'passes')) == 1
+
+
+def test_stores_are_noted_once_a_slot_and_only_where_there_are_any(
+    tmp_path: Path, files: RunFiles
+) -> None:
+    servers = [stored('uav_0', 2e6, 8e6), stored('uav_1', 0.0, 0.0)]
+    for slot in (3, 3, -1):
+        files.server_report(Message(header=header(9.0), slot=slot, servers=servers))
+    satellite = stored('satellite_0', 0.0, 0.0, contact=True)
+    files.server_report(Message(header=header(9.0), slot=3, servers=[satellite]))
+    assert [tuple(row.values()) for row in read(tmp_path, 'stores')] == [
+        ('3', '9', 'uav_0', '2000000', '8000000', '0'),
+        ('3', '9', 'satellite_0', '0', '0', '1'),
+    ]
+
+
+def test_a_report_of_a_relay_is_noted_once(tmp_path: Path, files: RunFiles) -> None:
+    plain = dict.fromkeys(fields('RelayReport'), 0) | {
+        'name': 'uav_0',
+        'ratio': 0.25,
+        'late': True,
+    }
+    for slot in (4, 4, 5):
+        files.relay_report(Message(**plain | {'slot': slot}))
+    found = read(tmp_path, 'relays')
+    assert [(row['slot'], row['ratio'], row['late']) for row in found] == [
+        ('4', '0.25', '1'), ('5', '0.25', '1')
+    ]  # fmt: skip
+
+
+def test_deliveries_carry_the_instant_at_which_they_came(tmp_path: Path, files: RunFiles) -> None:
+    plain = dict.fromkeys(fields('Delivery'), 0) | {'file_id': 'd3-7', 'sha256': 'ab' * 32}
+    files.delivery(Message(header=header(12.5), **plain))
+    (row,) = read(tmp_path, 'deliveries')
+    assert (row['time_s'], row['file_id'], row['sha256']) == ('12.5', 'd3-7', 'ab' * 32)
 
 
 def test_the_run_describes_itself(tmp_path: Path, files: RunFiles) -> None:
