@@ -105,7 +105,7 @@ def decode(problem: SlotProblem, points: FloatArray) -> MaritimeDecision:
     Who has nothing to send, or no link, offloads nothing and gets neither power nor CPU.
     """
     power, share, ratio, start = points.reshape(len(points), 4, -1).swapaxes(0, 1)
-    ratio = np.where(problem.busy & (problem.snr_per_w > 0), ratio, 0.0)
+    ratio = np.where(problem.busy & problem.reachable, ratio, 0.0)
     share = np.where(ratio > 0, share, 0.0)
     asked = share.sum(axis=-1, keepdims=True)
     return MaritimeDecision(

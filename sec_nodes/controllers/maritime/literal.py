@@ -10,7 +10,7 @@ the ratio to 0, and the seed decides the result.  `coupled` is the remedy; this 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -106,22 +106,22 @@ def _times(ratio: FloatArray, amount: FloatArray, rate: FloatArray) -> FloatArra
 def _where(
     condition: BoolArray, plan: MaritimeDecision, other: MaritimeDecision
 ) -> MaritimeDecision:
+    """A plan where a condition holds, the other one elsewhere."""
     return MaritimeDecision(
-        np.where(condition, plan.power_w, other.power_w),
-        np.where(condition, plan.cpu_hz, other.cpu_hz),
-        np.where(condition, plan.ratio, other.ratio),
-        np.where(condition, plan.start_s, other.start_s),
+        **{
+            field.name: np.where(condition, getattr(plan, field.name), getattr(other, field.name))
+            for field in fields(plan)
+        }
     )
 
 
 def _without_idle(plan: MaritimeDecision) -> MaritimeDecision:
     """Neither power nor CPU where nothing is offloaded."""
     offloads = plan.ratio > 0
-    return MaritimeDecision(
-        np.where(offloads, plan.power_w, 0.0),
-        np.where(offloads, plan.cpu_hz, 0.0),
-        plan.ratio,
-        plan.start_s,
+    return replace(
+        plan,
+        power_w=np.where(offloads, plan.power_w, 0.0),
+        cpu_hz=np.where(offloads, plan.cpu_hz, 0.0),
     )
 
 
@@ -134,7 +134,7 @@ def balanced_seed(problem: SlotProblem) -> MaritimeDecision:
 
 def half_seed(problem: SlotProblem) -> MaritimeDecision:
     """p = P_max, f = F / M, x = 1/2; x = 0 where there is nothing to send or no link."""
-    return _seed(problem, np.where(problem.busy & (problem.snr_per_w > 0), 0.5, 0.0))
+    return _seed(problem, np.where(problem.busy & problem.reachable, 0.5, 0.0))
 
 
 def _seed(problem: SlotProblem, ratio: FloatArray) -> MaritimeDecision:
@@ -142,7 +142,7 @@ def _seed(problem: SlotProblem, ratio: FloatArray) -> MaritimeDecision:
     power_w = np.full_like(ratio, problem.largest_power_w)
     plan = MaritimeDecision(power_w, _equal_hz(problem), ratio, np.zeros_like(ratio))
     start_s = best_start_s(problem, finish_s(problem, plan))
-    return MaritimeDecision(power_w, plan.cpu_hz, ratio, start_s)
+    return replace(plan, start_s=start_s)
 
 
 def _equal_hz(problem: SlotProblem) -> FloatArray:
@@ -193,7 +193,10 @@ class JcormLiteralHalf(_Literal):
 
 @register_batch
 class HalfSlotLiteral(_Literal):
-    """ATSM as printed: Algorithm 2 without SP3, t = tau / 2, seeded as `jcorm_literal_half`."""
+    """ATSM as printed: Algorithm 2 without SP3, t = tau / 2, seeded as `jcorm_literal_half`.
+
+    While the satellite is not in view there is no second half.
+    """
 
     name = 'half_slot_literal'
 
@@ -201,6 +204,6 @@ class HalfSlotLiteral(_Literal):
         """From p = P_max, f = F / M, x = 1/2, t = tau / 2."""
         problem = slot_problem(self.scenario, state)
         seed = half_seed(problem)
-        half_s = np.full_like(seed.start_s, 0.5 * problem.slot_s)
-        seed = MaritimeDecision(seed.power_w, seed.cpu_hz, seed.ratio, half_s)
-        return alternate(problem, seed, self._utility(state), lambda _, __: half_s)
+        begin_s = np.where(problem.reachable, 0.5 * problem.slot_s, problem.slot_s)
+        seed = replace(seed, start_s=begin_s)
+        return alternate(problem, seed, self._utility(state), lambda _, __: begin_s)

@@ -24,7 +24,7 @@ from sec_nodes.controllers.maritime.problem import SlotProblem, slot_problem
 from sec_nodes.controllers.optional import optional_package
 from sec_nodes.scenarios.maritime import Maritime
 from sec_nodes.scenarios.maritime.state import MaritimeDecision, MaritimeState
-from sec_nodes.slot import BoolArray, FloatArray
+from sec_nodes.slot import FloatArray
 
 _TOLERANCE = 1e-8
 """Relative decrease of the product at which a power stands still; that of the solver's result."""
@@ -84,7 +84,8 @@ class _Approximation:
     def minimiser(self) -> FloatArray:
         """(n,) p / P_max at the parameters' values."""
         try:
-            self._problem.solve(solver=self._cvxpy.CLARABEL)
+            # A solver that is kept has the scales of what it solved before and ends elsewhere.
+            self._problem.solve(solver=self._cvxpy.CLARABEL, warm_start=False)
         except self._cvxpy.SolverError as error:
             raise ControllerError(f'sca: Clarabel failed on a slot: {error}; use jcorm') from error
         if self._share.value is None:
@@ -105,7 +106,7 @@ class _PowerStep:
     def __call__(self, problem: SlotProblem, price_mbit_s: FloatArray) -> FloatArray:
         """Powers (B, M) at prices pi (B, M); P_max where nothing is to be sent."""
         price, snr = price_mbit_s.ravel(), problem.snr_per_w.ravel() * problem.largest_power_w
-        sends: BoolArray = (price > 0) & (snr > 0)
+        sends = price > 0
         price, snr = np.where(sends, price, 1.0), np.where(sends, snr, 1.0)
         full_mbit_s = problem.energy_weight_mbit_j * problem.largest_power_w
 
