@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,10 +18,10 @@ from sec_nodes.physics import channel
 from sec_nodes.physics.checks import Floats
 from sec_nodes.scenarios.maritime.scenario import BIT_PER_MBIT, Maritime
 from sec_nodes.scenarios.maritime.state import MaritimeDecision, MaritimeState
-from sec_nodes.slot import BoolArray, FloatArray
+from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
-_NEWTON_STEPS = 60
-_HALLEY_STEPS = 4
+_ROOT_STEPS = 2
+_HALLEY_STEPS = 3
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,14 @@ class SlotProblem:
     def reachable(self) -> BoolArray:
         """Whether the satellite is in view."""
         return self.snr_per_w > 0
+
+    def of(self, copies: IntArray | BoolArray) -> SlotProblem:
+        """The slot of some copies, or of any (copy, UAV) that an index picks."""
+        values: dict[str, Any] = dict(vars(self))
+        for name, value in values.items():
+            if isinstance(value, np.ndarray):
+                values[name] = value[copies]
+        return SlotProblem(**values)
 
     def send_s(self, power_w: Floats) -> FloatArray:
         """r(p) = D / R(p) [s]."""
@@ -216,6 +225,12 @@ def least_cpu_hz(problem: SlotProblem, ratio: FloatArray, time_s: FloatArray) ->
     return np.where(ratio == 0, 0.0, np.where(np.greater(time_s, 0), cpu_hz, np.nan))
 
 
+def least_ratio(problem: SlotProblem, left_s: FloatArray) -> FloatArray:
+    """What the UAV cannot compute itself in a time, [1 - T/A]^+ of (29)."""
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return np.where(problem.busy, np.clip(1.0 - left_s / problem.local_s, 0.0, 1.0), 0.0)
+
+
 def best_start_s(problem: SlotProblem, finish_s: FloatArray) -> FloatArray:
     """SP3, (45) to (50): as early as batch and storage allow, since dU/dt = -w; [s].
 
@@ -273,19 +288,19 @@ def positive_root(
 ) -> FloatArray:
     """The u >= 0 with cubic u^3 + square u^2 + linear u = level; 0 where level <= 0.
 
-    All coefficients are >= 0, so that the left side is convex and increasing: Newton's method
-    descends from any point above the root.  Infinite where all coefficients are 0.
+    All coefficients are >= 0.  Halley's method, from the root without its cubic term and the one
+    with nothing else, joined so that they are at most 8 % off: two steps leave 1e-12.  Infinite
+    where all coefficients are 0.
     """
-    cubic, square, linear, level = np.broadcast_arrays(cubic, square, linear, np.maximum(level, 0))
+    level = np.maximum(level, 0.0)
     with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
-        without_cubic = 2.0 * level / (linear + np.sqrt(linear * linear + 4.0 * square * level))
-        only_cubic = np.cbrt(level / cubic)
-        root = np.where(level > 0, np.fmin(without_cubic, only_cubic), 0.0)
-        for _ in range(_NEWTON_STEPS):
-            value = ((cubic * root + square) * root + linear) * root - level
-            slope = (3.0 * cubic * root + 2.0 * square) * root + linear
-            step = np.where((value > 0) & np.isfinite(root), value / slope, 0.0)
-            root = root - step
-            if not (step > 1e-14 * root).any():
-                break
-    return root
+        no_cube = (linear + np.sqrt(linear * linear + 4.0 * square * level)) / (2.0 * level)
+        start = 1.0 / np.hypot(no_cube, np.cbrt(cubic / level))
+        root = start
+        for _ in range(_ROOT_STEPS):
+            third = cubic * root
+            flat = third + square
+            error = (flat * root + linear) * root - level
+            slope = (flat + flat + third) * root + linear
+            root = root - error * slope / (slope * slope - error * (flat + third + third))
+    return np.where(level > 0, np.where(np.isinf(start), np.inf, root), 0.0)
