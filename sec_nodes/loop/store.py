@@ -183,7 +183,7 @@ class FileStore:
         """
         _check(segment)
         with self._lock, self._explained():
-            holding = self._holding(segment.file_id)
+            holding = self.holding(segment.file_id)
             held_byte = 0 if holding is None else holding.held_byte
             if holding is not None:
                 _check_same(holding, segment)
@@ -204,11 +204,17 @@ class FileStore:
             self._held_byte += segment.end_byte - held_byte
             return segment.end_byte
 
+    def holding(self, file_id: str) -> Holding | None:
+        """How far a file has come, one that was handed on included; None if none of it came."""
+        query = f'SELECT {COLUMNS} FROM files WHERE file_id = ?'
+        with self._lock, self._explained():
+            row = self._index.execute(query, (file_id,)).fetchone()
+            return None if row is None else Holding(*row)
+
     def arrived_byte(self, file_id: str) -> int:
         """Bytes of a file that have arrived from its beginning, handed on or not [byte]."""
-        with self._lock, self._explained():
-            holding = self._holding(file_id)
-            return 0 if holding is None else holding.held_byte
+        holding = self.holding(file_id)
+        return 0 if holding is None else holding.held_byte
 
     def holdings(self) -> list[Holding]:
         """Files that are held, whole or in part; the one that came first is first."""
@@ -227,7 +233,7 @@ class FileStore:
             StoreError: the file is not held.
         """
         with self._lock, self._explained():
-            holding = self._holding(file_id)
+            holding = self.holding(file_id)
             if holding is None or holding.released_byte == holding.size_byte:
                 raise StoreError(f'file {file_id}: not held')
             return self._read(holding, 0, holding.held_byte)
@@ -275,7 +281,7 @@ class FileStore:
             StoreError: no such file, or more bytes than are held.
         """
         with self._lock, self._explained():
-            holding = self._holding(file_id)
+            holding = self.holding(file_id)
             if holding is None:
                 raise StoreError(f'file {file_id}: not held, and cannot be released')
             if not 0 <= upto_byte <= holding.held_byte:
@@ -328,11 +334,6 @@ class FileStore:
         query = f'SELECT COALESCE(SUM(held_byte - released_byte), 0) FROM files WHERE {KEPT}'
         return int(self._index.execute(query).fetchone()[0])
 
-    def _holding(self, file_id: str) -> Holding | None:
-        query = f'SELECT {COLUMNS} FROM files WHERE file_id = ?'
-        row = self._index.execute(query, (file_id,)).fetchone()
-        return None if row is None else Holding(*row)
-
     def _check_room(self, segment: Segment, more_byte: int) -> None:
         if self.capacity_byte is None or self._held_byte + more_byte <= self.capacity_byte:
             return
@@ -380,7 +381,7 @@ class FileStore:
         )
 
     def _drop(self, file_id: str) -> None:
-        holding = self._holding(file_id)
+        holding = self.holding(file_id)
         with self._index:
             self._index.execute('DELETE FROM files WHERE file_id = ?', (file_id,))
         if holding is not None:
@@ -396,7 +397,7 @@ class FileStore:
 
     def _next_part(self, file_id: str, most_byte: int) -> Segment | None:
         with self._lock, self._explained():
-            holding = self._holding(file_id)
+            holding = self.holding(file_id)
             if holding is None:
                 return None
             begin = max(holding.released_byte, self._handed_out.get(file_id, 0))
