@@ -186,6 +186,42 @@ class LinkTable:
 
 
 @dataclass(frozen=True)
+class RelayTable:
+    """What each UAV has to pass on to a satellite in a slot: urgent data and stored ones."""
+
+    alive: BoolArray
+    """(M,) UAVs that are there."""
+    satellite: IntArray
+    """(M,) server that each reaches during the whole slot; `LOCAL` where there is none."""
+    satellite_gain: FloatArray
+    """(M,) power gain to it; 0 where there is none."""
+    batch_bit: FloatArray
+    """(M,) urgent data that its devices bring [bit]."""
+    upload_s: FloatArray
+    """(M,) time until all of these are on the UAV [s]."""
+    collect_rate_bit_s: FloatArray
+    """(M,) rate at which data to be stored come in [bit/s]."""
+    stored_bit: FloatArray
+    """(M,) data in its storage [bit]."""
+    storage_bit: FloatArray
+    """(M,) size of its storage [bit]."""
+
+
+@dataclass(frozen=True)
+class RelayPlan:
+    """What each UAV passes on, all (M,)."""
+
+    ratio: FloatArray
+    """Share of its urgent data that the satellite computes, in [0, 1]."""
+    power_w: FloatArray
+    """Transmit power for that share [W]."""
+    cpu_hz: FloatArray
+    """CPU of the satellite for it [cycle/s]."""
+    start_s: FloatArray
+    """When the upload of stored data begins, since the start of the slot [s]."""
+
+
+@dataclass(frozen=True)
 class SlotState:
     """Everything that a controller may look at to decide one slot."""
 
@@ -197,6 +233,8 @@ class SlotState:
     servers: ServerTable
     models: ModelTable
     links: LinkTable
+    relays: RelayTable | None = None
+    """None in scenarios in which UAVs pass nothing on."""
 
     @property
     def n_tasks(self) -> int:
@@ -261,6 +299,23 @@ class SlotDecision:
     """(K,) server to turn to if the first one is lost; `LOCAL` for the device itself."""
     uav_goal_m: FloatArray
     """(M, 3) where each UAV shall be at the end of the slot [m; map]."""
+    relays: RelayPlan | None = None
+    """What UAVs pass on to the satellite; None in scenarios in which they do not."""
+
+    def only(self, tasks: IntArray) -> SlotDecision:
+        """The same decision on some of the tasks, by their rows."""
+        return replace(self, **{name: getattr(self, name)[tasks] for name in PER_TASK})
+
+    def with_rows(self, tasks: IntArray, other: SlotDecision) -> SlotDecision:
+        """This decision with those of another on some tasks, whose rows they are."""
+        columns = {name: getattr(self, name).copy() for name in PER_TASK}
+        for name, column in columns.items():
+            column[tasks] = getattr(other, name)
+        return replace(self, **columns)
+
+
+PER_TASK = ('server', 'split', 'power_w', 'compute_share', 'backup')
+"""Fields of a `SlotDecision` that have a row for each task."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def controller_table(scenario: str) -> Table:
         rows += [
             (name, runs_with, base.controller_class(name))
             for name in base.controller_names()
-            if base.can_play(name, scenario, entry.devices_compute)
+            if base.can_play(name, scenario)
         ]
     rows += [
         (name, 'sec simulate', batch.batch_controller_class(scenario, name))

@@ -11,6 +11,7 @@ import numpy as np
 
 from sec_nodes.config import suggest
 from sec_nodes.scenarios.offloading import Offloading
+from sec_nodes.scenarios.registry import SCENARIOS
 from sec_nodes.slot import LOCAL, FloatArray, IntArray, SlotDecision, SlotState
 
 ENTRY_POINT_GROUP = 'sec_nodes.controllers'
@@ -18,6 +19,7 @@ BUILT_IN = (
     'sec_nodes.controllers.baselines',
     'sec_nodes.controllers.greedy',
     'sec_nodes.controllers.mllm.learned_slot',
+    'sec_nodes.controllers.maritime.slot',
 )
 POLICY_SUFFIX = '.npz'
 """Names that end so are files of trained policies."""
@@ -114,10 +116,17 @@ def create(name: str, scenario: Any, seed: int = 0) -> Controller:
     devices_compute = getattr(scenario, 'devices_compute', True)
     if kind.computes_on_devices and not devices_compute:
         scenario_name = scenario.settings.name
-        able = [known for known in controller_names() if can_play(known, scenario_name, False)]
+        able = [known for known in controller_names() if can_play(known, scenario_name)]
         raise ControllerError(
             f'controller {name!r} leaves tasks on their devices, but devices of '
             f'{scenario_name} cannot compute; those that can play: {", ".join(able)}'
+        )
+    if kind.plays is None and getattr(scenario, 'own_controllers', False):
+        name_of = scenario.settings.name
+        able = [known for known in controller_names() if _registry[known].plays == name_of]
+        raise ControllerError(
+            f'controller {name!r} does not know what UAVs of {name_of} pass on; those that do: '
+            f'{", ".join(able)}'
         )
     if kind.plays is not None and kind.plays != scenario.settings.name:
         raise ControllerError(
@@ -127,18 +136,14 @@ def create(name: str, scenario: Any, seed: int = 0) -> Controller:
     return kind(scenario, seed)
 
 
-def can_play(name: str, scenario_name: str, devices_compute: bool) -> bool:
-    """Whether one of `controller_names` can play a scenario.
-
-    Args:
-        name: of the controller.
-        scenario_name: without its mode.
-        devices_compute: whether devices do so there.
-    """
-    kind = _registry[name]
-    return kind.plays in (None, scenario_name) and (
-        devices_compute or not kind.computes_on_devices
-    )
+def can_play(name: str, scenario_name: str) -> bool:
+    """Whether one of `controller_names` can play a scenario, named without its mode."""
+    kind, scenario = _registry[name], SCENARIOS[scenario_name]
+    if kind.plays is None:
+        return not scenario.own_controllers and (
+            scenario.devices_compute or not kind.computes_on_devices
+        )
+    return kind.plays == scenario_name
 
 
 def own_cut(state: SlotState) -> IntArray:

@@ -14,6 +14,7 @@ from sec_nodes.loop.ids import ALL_IDS, parse_ids
 
 COORDINATOR = 'coordinator'
 RECORDER = 'recorder'
+GROUND_STATION = 'ground_station'
 _TIER_NAMES = {'device': 'devices', 'uav': 'uavs', 'satellite': 'satellites'}
 
 
@@ -50,6 +51,11 @@ class RunFiles:
         """Folder of what each process printed."""
         return self.folder / 'logs'
 
+    @property
+    def stores(self) -> Path:
+        """Folder of what vehicles and the ground station store."""
+        return self.folder / 'stores'
+
     def params(self, process: str) -> Path:
         """ROS parameters of a process."""
         return self.folder / 'params' / f'{process}.yaml'
@@ -73,8 +79,11 @@ def expand(
         raise ConfigError(
             f'host {host!r} is not in fleet {fleet.name!r}; {suggest(host, fleet.hosts)}'
         )
+    if not has_storage(scenario):
+        without = tuple(p for p in fleet.processes if p.node != GROUND_STATION)
+        fleet = fleet.model_copy(update={'processes': without})
     counts = {
-        'device': scenario.devices.count,
+        'device': scenario.n_devices,
         'uav': scenario.uavs.count,
         'satellite': scenario.satellites.count,
     }
@@ -82,7 +91,7 @@ def expand(
     specs = [
         spec
         for process in fleet.processes
-        for spec in _specs(fleet, process, counts, _common(fleet, files))
+        for spec in _specs(fleet, process, counts, _common(fleet, scenario, files))
     ]
     twice = [name for name, number in Counter(spec.name for spec in specs).items() if number > 1]
     if twice:
@@ -99,8 +108,15 @@ def expand(
     return mine
 
 
-def _common(fleet: FleetSettings, files: RunFiles) -> dict[str, dict[str, Any]]:
+def has_storage(scenario: Any) -> bool:
+    """Whether data are stored on the way and brought to a ground station."""
+    return hasattr(scenario, GROUND_STATION)
+
+
+def _common(fleet: FleetSettings, scenario: Any, files: RunFiles) -> dict[str, dict[str, Any]]:
     """Parameters that follow from the fleet: those of every node under '', then by node."""
+    awaited = [node for node in (RECORDER, GROUND_STATION) if _has(fleet, node)]
+    stores = {'store_dir': str(files.stores)} if has_storage(scenario) else {}
     return {
         '': {'scenario': str(files.scenario), 'seed': fleet.seed},
         COORDINATOR: {
@@ -108,12 +124,17 @@ def _common(fleet: FleetSettings, files: RunFiles) -> dict[str, dict[str, Any]]:
             'slots': fleet.slots,
             'speed': float(fleet.speed),
             'backend': fleet.backend,
-            'await_nodes': RECORDER if any(p.node == RECORDER for p in fleet.processes) else '',
+            'await_nodes': ','.join(awaited),
         },
         'device': {'images': str(fleet.images.resolve()) if fleet.images else ''},
         'controller': {'controller': fleet.controller},
         RECORDER: {'run_dir': str(files.folder)},
+        **dict.fromkeys(('uav', 'satellite', GROUND_STATION), stores),
     }
+
+
+def _has(fleet: FleetSettings, node: str) -> bool:
+    return any(process.node == node for process in fleet.processes)
 
 
 def _specs(
@@ -172,7 +193,7 @@ def _check_cover(fleet: FleetSettings, counts: dict[str, int]) -> None:
                     f'fleet {fleet.name!r}: {node}_{vehicle} is in {number}; '
                     f'change the ids of its {node} processes, or {node} count of the scenario'
                 )
-    for node in (COORDINATOR, 'channel', 'controller', RECORDER):
+    for node in (COORDINATOR, 'channel', 'controller', RECORDER, GROUND_STATION):
         present = sum(process.node == node for process in fleet.processes)
         if present > 1 or (node == COORDINATOR and not present):
             raise ConfigError(f'fleet {fleet.name!r}: it has {present} {node}s; there must be one')

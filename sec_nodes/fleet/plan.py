@@ -14,7 +14,7 @@ import yaml
 from sec_nodes.config import ConfigError, parse_overrides, suggest
 from sec_nodes.fleet.expand import ProcessSpec, RunFiles, expand
 from sec_nodes.fleet.settings import FleetSettings, check_run_name, read_fleet
-from sec_nodes.scenarios.registry import read_flown, scenario_of
+from sec_nodes.scenarios.registry import SCENARIOS, read_flown, scenario_of
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def make_plan(request: Request) -> Plan:
     """
     fleet = _with_trained_policy(read_fleet(request.fleet, _fleet_overrides(request)))
     fleet, notes = _with_its_scenario(fleet, request)
+    fleet, more = _with_its_controller(fleet, request)
     scenario = read_flown(fleet.scenario, parse_overrides(list(request.settings)))
     scenario = _absolute_paths(scenario)
     if fleet.images:
@@ -84,7 +85,7 @@ def make_plan(request: Request) -> Plan:
         processes=expand(fleet, scenario, files, request.host),
         host=request.host,
         failures=parse_failures(request.failures, scenario, fleet.slots, fleet.seed),
-        notes=notes,
+        notes=notes + more,
     )
     check_models_and_controller(fleet, scenario)
     return plan
@@ -228,6 +229,26 @@ def _with_its_scenario(
         f'{fleet.scenario}'
     )
     return fleet.model_copy(update={'scenario': plays}), (note,)
+
+
+def _with_its_controller(
+    fleet: FleetSettings, request: Request
+) -> tuple[FleetSettings, tuple[str, ...]]:
+    """The fleet with the controller of its scenario, if that has its own and none is asked for.
+
+    Returns:
+        The fleet, and what to tell the user.
+    """
+    from sec_nodes.controllers.base import can_play, controller_names
+
+    scenario = scenario_of(fleet.scenario)
+    own = SCENARIOS[scenario].flown_by
+    if request.controller is not None or own is None or fleet.controller not in controller_names():
+        return fleet, ()
+    if can_play(fleet.controller, scenario):
+        return fleet, ()
+    note = f'{own} decides: {fleet.controller} does not play scenario {scenario}'
+    return fleet.model_copy(update={'controller': own}), (note,)
 
 
 def _absolute_paths(scenario: Any) -> Any:

@@ -13,8 +13,9 @@ from sec_nodes.config import ConfigError, Settings, known_names, load, named_fil
 from sec_nodes.loop.ids import ALL_IDS, parse_ids
 
 NodeKind = Literal[
-    'coordinator', 'device', 'uav', 'satellite', 'channel', 'controller', 'recorder'
-]
+    'coordinator', 'device', 'uav', 'satellite', 'ground_station', 'channel', 'controller',
+    'recorder',
+]  # fmt: skip
 VEHICLES: tuple[str, ...] = ('device', 'uav', 'satellite')
 """Nodes of which one process may stand for several vehicles."""
 

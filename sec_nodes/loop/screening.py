@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sec_nodes.controllers.base import Controller
 from sec_nodes.scenarios.offloading import Offloading, Violation
-from sec_nodes.slot import DECLINED, BoolArray, FloatArray, IntArray, SlotDecision, SlotState
+from sec_nodes.slot import (
+    DECLINED,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    RelayPlan,
+    SlotDecision,
+    SlotState,
+)
 
 _GOAL_SLACK_M = 1e-6
 
@@ -26,6 +34,8 @@ class Screened:
     """(K,) the fallback knew no way either."""
     goals_held: int
     """UAV goals that were no place in the area, and were replaced by holding the position."""
+    relays_held: int
+    """UAVs whose relay orders broke a constraint, and were held within it or replaced."""
 
     def reason(self, task: int) -> str:
         """What the original decision on a task broke."""
@@ -58,22 +68,12 @@ def screen(
         substitute = fallback.decide(part)
         sound = scenario.violations(part, substitute) == 0
         served = sound & (substitute.server != DECLINED)
-        decision = _insert(decision, broken, substitute)
+        decision = decision.with_rows(broken, substitute)
         repaired[broken[served]] = True
         rejected[broken[~served]] = True
     decision, goals_held = _sound_goals(scenario, state, decision)
-    return Screened(decision, violation, repaired, rejected, goals_held)
-
-
-def _insert(decision: SlotDecision, rows: IntArray, substitute: SlotDecision) -> SlotDecision:
-    """The decision with some rows taken from another one."""
-    changed = {}
-    for item in fields(SlotDecision):
-        if item.name != 'uav_goal_m':
-            column = getattr(decision, item.name).copy()
-            column[rows] = getattr(substitute, item.name)
-            changed[item.name] = column
-    return replace(decision, **changed)
+    decision, relays_held = _sound_relays(scenario, state, decision, fallback)
+    return Screened(decision, violation, repaired, rejected, goals_held, relays_held)
 
 
 def _sound_goals(
@@ -90,3 +90,36 @@ def _sound_goals(
     clipped_m = np.clip(goal_m, low_m, high_m)
     moved = (np.abs(clipped_m - goal_m) > _GOAL_SLACK_M).any(axis=1)
     return replace(decision, uav_goal_m=clipped_m), int(np.count_nonzero(broken | moved))
+
+
+def _sound_relays(
+    scenario: Offloading, state: SlotState, decision: SlotDecision, fallback: Controller
+) -> tuple[SlotDecision, int]:
+    """Relay orders within their limits; the fallback's where they are missing or no numbers."""
+    if state.relays is None:
+        return replace(decision, relays=None), 0
+    wanted = decision.relays
+    n_uavs = len(state.relays.alive)
+    columns = vars(wanted).values() if wanted is not None else ()
+    if wanted is None or any(column.shape != (n_uavs,) for column in columns):
+        return replace(decision, relays=_own_relays(scenario, state, fallback)), n_uavs
+    held = np.zeros(n_uavs, dtype=bool)
+    broken = ~np.all([np.isfinite(column) & (column >= 0) for column in columns], axis=0)
+    if broken.any():
+        substitute = _own_relays(scenario, state, fallback)
+        wanted = RelayPlan(
+            **{
+                name: np.where(broken, getattr(substitute, name), column)
+                for name, column in vars(wanted).items()
+            }
+        )
+    sound, held = scenario.sound_relays(state.relays, wanted)
+    return replace(decision, relays=sound), int(np.count_nonzero(held | broken))
+
+
+def _own_relays(scenario: Offloading, state: SlotState, fallback: Controller) -> RelayPlan:
+    """What the fallback orders; none of the relays' work is offloaded if it does not know."""
+    plan = fallback.decide(state).relays
+    if plan is None or state.relays is None:
+        raise ValueError(f'fallback {fallback.name!r} gives no relay orders; choose another')
+    return scenario.sound_relays(state.relays, plan)[0]

@@ -68,8 +68,8 @@ class Field:
     def __init__(self, world: World, sky: Sky, seed: int) -> None:
         settings = world.settings
         self._world, self._scenario, self._sky, self._seed = world, world.scenario, sky, seed
-        self.devices = world.devices(list(range(settings.devices.count)), seed)
-        self.uavs = world.uavs(list(range(settings.uavs.count)), CONTROL_STEP_S)
+        self.devices = world.devices(list(range(settings.n_devices)), seed)
+        self.uavs = world.uavs(list(range(settings.uavs.count)), CONTROL_STEP_S, seed)
         self.free_s = np.zeros(settings.n_servers)
         """(S,) when each server has finished its queue [s]."""
         self._servers = [world.server(number) for number in range(settings.n_servers)]
@@ -117,9 +117,9 @@ class Field:
         """Fly towards the goals and occupy computers; returns outcome, flags and declined."""
         violation = self._scenario.violations(state, decision)
         served = np.flatnonzero((violation == 0) & (decision.server != DECLINED))
-        parts = self._scenario.evaluate(state.only(served), _rows(decision, served))
+        parts = self._scenario.evaluate(state.only(served), decision.only(served))
         self.uavs.goal_m = decision.uav_goal_m
-        self._occupy(state.only(served), _rows(decision, served), parts)
+        self._occupy(state.only(served), decision.only(served), parts)
         whole = {}
         for name in SlotOutcome.__dataclass_fields__:
             unserved = np.inf if name == 'front_s' else 0.0
@@ -266,14 +266,4 @@ def _task_table(tasks: list[Task], now_s: float) -> TaskTable:
         steps=np.array([task.steps for task in tasks]),
         answer_bit=np.array([task.answer_bit for task in tasks]),
         attempt=np.zeros(len(tasks), dtype=np.int64),
-    )
-
-
-def _rows(decision: SlotDecision, rows: IntArray) -> SlotDecision:
-    """The decision on some of the tasks."""
-    return SlotDecision(
-        **{
-            name: value if name == 'uav_goal_m' else value[rows]
-            for name, value in vars(decision).items()
-        }
     )

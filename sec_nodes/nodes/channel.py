@@ -12,6 +12,7 @@ from sec_nodes.nodes import names
 from sec_nodes.nodes.base import BadMessageError, CommonParameters, SecNode, run
 from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import array3, links_message, receivers_from
+from sec_nodes.nodes.relay_links import RelayLinks
 from sec_nodes.nodes.timing import Releases, RunTime
 from sec_nodes.physics.randomness import Stream, uniform
 from sec_nodes.slot import FloatArray, LinkTable
@@ -70,7 +71,7 @@ class ChannelNode(SecNode):
             server: self.advertise(names.VEHICLE_PAYLOAD.of(scenario.server_name(server)))
             for server in range(self.world.settings.n_servers)
         }
-        self.lifelines = (
+        self.lifelines: tuple[Any, ...] = (
             *self.payloads.values(),
             self.tokens,
             self.results,
@@ -83,6 +84,11 @@ class ChannelNode(SecNode):
             self.listen(names.RESULT_TX, self.on_result),
         )
         self.listen(names.FAILURE, self.on_failure)
+        if self.world.relays is not None:
+            relays = RelayLinks(
+                self, self.world, self.releases, lambda server: server in self.dead_links
+            )
+            self.lifelines += relays.lifelines
 
     def health(self) -> dict[str, object]:
         """Links that are cut."""
@@ -103,6 +109,7 @@ class ChannelNode(SecNode):
         kept = self.slots[request.slot]
         table = links_message(request.slot, list(kept.row), list(kept.column), kept.links)
         table.header = request.header
+        table.relay_gain = self.world.relay_gain(request.slot).tolist()
         self.tables.publish(table)
 
     def forget(self, before: int) -> None:

@@ -13,6 +13,7 @@ from sec_nodes.inference.codec import TensorPacket
 from sec_nodes.loop.ledger import Answer, Asked, Energy, Outcome, Task, Timing, Writing
 from sec_nodes.loop.links import Receivers
 from sec_nodes.nodes.base import BadMessageError
+from sec_nodes.nodes.relay_messages import plan_from, plan_messages, relays_from
 from sec_nodes.slot import (
     DECLINED,
     LOCAL,
@@ -250,6 +251,7 @@ def state_from(message: msg.SlotState, device_model: str) -> SlotState:
         ),
         models=models,
         links=links_from(message.links),
+        relays=relays_from(message.relays),
     )
 
 
@@ -288,7 +290,9 @@ def decision_message(state: SlotState, decision: SlotDecision) -> msg.SlotDecisi
         for row in range(state.n_tasks)
     ]
     goals = [point(goal) for goal in decision.uav_goal_m]
-    return msg.SlotDecision(slot=state.slot, tasks=tasks, uav_goal=goals)
+    return msg.SlotDecision(
+        slot=state.slot, tasks=tasks, uav_goal=goals, relays=plan_messages(decision.relays)
+    )
 
 
 def decision_from(message: msg.SlotDecision, state: SlotState) -> tuple[SlotDecision, int]:
@@ -330,6 +334,7 @@ def decision_from(message: msg.SlotDecision, state: SlotState) -> tuple[SlotDeci
             compute_share=share,
             backup=backup,
             uav_goal_m=goals,
+            relays=plan_from(message.relays, state.relays),
         ),
         unknown,
     )

@@ -57,7 +57,9 @@ class Parameters(CommonParameters):
     speed: float = parameter(
         1.0, 'simulated seconds per wall second, at most; 0 = lockstep', low=0.0, high=1000.0
     )
-    fallback: str = parameter('nearest_uav', 'controller that decides when nobody else does')
+    fallback: str = parameter(
+        '', 'controller that decides when nobody else does; empty = that of the scenario'
+    )
     decision_timeout_s: float = parameter(
         0.5,
         'wall time that the controller has for a slot [s]; ten times as much in lockstep, '
@@ -109,12 +111,13 @@ class CoordinatorNode(SecNode):
         self.chosen: Parameters = self.settings_of_run
         self.world = self.read_world()
         scenario, settings = self.world.scenario, self.world.settings
-        fallback = create(self.chosen.fallback, scenario, self.chosen.seed)
+        name = self.chosen.fallback or self.world.fallback
+        fallback = create(name, scenario, self.chosen.seed)
         self.ledger = Ledger(self.chosen.max_attempts)
         silence_s = self.chosen.heartbeat_timeout_s
         if self.chosen.backend == 'sim' and self.chosen.speed == 0.0:
             silence_s *= LOCKSTEP_PATIENCE
-        self.devices: Roster[Any] = Roster(list(range(settings.devices.count)), silence_s)
+        self.devices: Roster[Any] = Roster(list(range(settings.n_devices)), silence_s)
         self.servers: Roster[msg.ServerState] = Roster(list(range(settings.n_servers)), silence_s)
         self.looked_at, self.listened_s = time.monotonic(), 0.0
         self.dispatcher = Dispatcher(self.world, fallback, self.ledger)
@@ -327,7 +330,9 @@ class CoordinatorNode(SecNode):
         batch.fallback = fallback
         self.outcome.controller, self.outcome.fallback = controller, fallback
         self.outcome.tasks_decided = len(batch.assignments)
-        self.outcome.decisions_repaired = int(np.count_nonzero(screened.repaired))
+        self.outcome.decisions_repaired = (
+            int(np.count_nonzero(screened.repaired)) + screened.relays_held
+        )
         self.outcome.decisions_rejected = int(np.count_nonzero(screened.rejected))
         for row in np.flatnonzero(screened.violation):
             self.complain(
@@ -335,6 +340,10 @@ class CoordinatorNode(SecNode):
             )
         if screened.goals_held:
             self.complain('goal outside the area', f'{screened.goals_held} from {controller}')
+        if screened.relays_held:
+            self.complain(
+                'relay order broke a constraint', f'{screened.relays_held} from {controller}'
+            )
         self.send(batch)
         for outcome in ended:
             self.desk.end(outcome)
@@ -394,6 +403,7 @@ class CoordinatorNode(SecNode):
             report.velocity,
             report.flop_s,
             report.backlog_s,
+            report.streaming or [False] * len(report.device_id),
             strict=False,
         )
         for device, *state in moved:
@@ -438,6 +448,14 @@ class CoordinatorNode(SecNode):
             orphans += self.desk.lose_server(server)
         if self.phase is Phase.SERVING:
             self.send_elsewhere(orphans)
+            if any(server >= self.world.settings.uavs.count for server in lost):
+                self.relay_alone()
+
+    def relay_alone(self) -> None:
+        """The satellite is lost within the slot: UAVs that work with it go on without."""
+        batch = self.dispatcher.without_satellite()
+        if batch.relays:
+            self.send(batch)
 
     def send_elsewhere(self, orphans: list[Entry]) -> None:
         """Send tasks of a lost server to their backups within the slot."""

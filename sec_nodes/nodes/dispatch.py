@@ -14,6 +14,7 @@ from sec_nodes.loop.roster import Roster
 from sec_nodes.loop.screening import Screened, screen
 from sec_nodes.nodes import names
 from sec_nodes.nodes.convert import model_messages, point, request_from, state_from
+from sec_nodes.nodes.relay_desk import relay_desk
 from sec_nodes.slot import DECLINED, LOCAL, SlotDecision, SlotState
 from sec_nodes.world import World
 from sec_offload import msg
@@ -34,6 +35,8 @@ class Dispatcher:
         self.state: SlotState
         self._world, self._scenario, self._ledger = world, world.scenario, ledger
         self._profiles = model_messages(world.scenario.models)
+        self._relays = relay_desk(world)
+        self._streaming: list[int] = []
         self._gathered = msg.SlotState()
 
     def gather(
@@ -53,6 +56,7 @@ class Dispatcher:
         message.device_velocity = [devices.state[device][1] for device in present]
         message.device_flop_s = [devices.state[device][2] for device in present]
         message.device_backlog_s = [devices.state[device][3] for device in present]
+        self._streaming = [row for row, device in enumerate(present) if devices.state[device][4]]
         for server in servers.expected:
             state = servers.state.get(server) or self._unknown(server, server_names[server])
             state.alive = servers.is_living(server)
@@ -80,6 +84,8 @@ class Dispatcher:
         message.attempt = [entry.attempts for entry in waiting]
         message.header.frame_id = names.MAP_FRAME
         self.state = state_from(message, self._world.device_model)
+        if self._relays is not None:
+            self.state = self._relays.complete(message, self.state, self._streaming)
         return message
 
     def dispatch(
@@ -100,7 +106,17 @@ class Dispatcher:
         batch, ended = self._assign(self.state, screened, controller, now_s)
         batch.uav_id = list(range(self.state.n_uavs))
         batch.uav_goal = [point(goal) for goal in screened.decision.uav_goal_m]
+        if self._relays is not None and screened.decision.relays is not None:
+            batch.relays = self._relays.orders(self.state, screened.decision.relays)
         return batch, screened, ended
+
+    def without_satellite(self) -> msg.AssignmentBatch:
+        """Orders to relays to finish the slot by themselves; none where there are no relays."""
+        batch = msg.AssignmentBatch(slot=self.state.slot, controller=self.fallback.name)
+        batch.repair = True
+        if self._relays is not None:
+            batch.relays = self._relays.orders_alone()
+        return batch
 
     def redirect(
         self, orphans: list[Entry], living: list[int], now_s: float

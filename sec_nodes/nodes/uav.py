@@ -41,7 +41,7 @@ class UavNode(ServerNode):
     def __init__(self) -> None:
         super().__init__('uav', Parameters)
         step_s = 1.0 / self.settings_of_run.control_hz
-        self.fleet = self.world.uavs(list(self.lanes), step_s)
+        self.fleet = self.world.uavs(list(self.lanes), step_s, self.chosen.seed)
         self.row_of = {server_id: row for row, server_id in enumerate(self.lanes)}
         self.yaw_rad = np.zeros(len(self.lanes))
         self.tracks: list[deque[Any]] = [deque(maxlen=PATH_POINTS) for _ in self.lanes]

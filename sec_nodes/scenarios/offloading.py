@@ -24,6 +24,8 @@ from sec_nodes.slot import (
     IntArray,
     LinkTable,
     ModelTable,
+    RelayPlan,
+    RelayTable,
     SlotDecision,
     SlotOutcome,
     SlotState,
@@ -108,6 +110,8 @@ class Offloading(ABC):
     """Whether devices can run layers, or whole models, by themselves."""
     shares_computers: ClassVar[bool]
     """Whether a share of a server's computer can be reserved for a task."""
+    own_controllers: ClassVar[bool] = False
+    """Whether only controllers that were made for the scenario can play it."""
     longest_upload_s: float = np.inf
     """The radio gives up an upload after that [s]."""
     queue: QueueRule = QueueRule()
@@ -165,6 +169,14 @@ class Offloading(ABC):
     @abstractmethod
     def airspace_m(self) -> tuple[FloatArray, FloatArray]:
         """Least and largest coordinates (M, 3) of goals of the UAVs [m; map]."""
+
+    def sound_relays(self, relays: RelayTable, plan: RelayPlan) -> tuple[RelayPlan, BoolArray]:
+        """Orders held within their limits, and (M,) whose were not; finite, none negative.
+
+        Raises:
+            NotImplementedError: in scenarios in which UAVs pass nothing on.
+        """
+        raise NotImplementedError(f'{type(self).__name__} has no relays')
 
     # -- stages, where they happen ---------------------------------------------------------------
 

@@ -31,6 +31,10 @@ class Entry(NamedTuple):
     """Mode that they fly if none is named."""
     devices_compute: bool = True
     """Whether devices can answer by themselves."""
+    own_controllers: bool = False
+    """Whether only controllers that were made for it can play it in single slots."""
+    flown_by: str | None = None
+    """Controller that flies it if none is asked for; None for that of the fleet."""
     completed_by: str | None = None
     """What fills in settings that stand in other files; it lies outside the scenarios."""
 
@@ -53,6 +57,10 @@ SCENARIOS = {
     'maritime': Entry(
         'sec_nodes.scenarios.maritime.settings:MaritimeSettings',
         'sec_nodes.scenarios.maritime:Maritime',
+        flies=True,
+        devices_compute=False,
+        own_controllers=True,
+        flown_by='jcorm',
     ),
     'partial': Entry(
         'sec_nodes.scenarios.partial.settings:PartialSettings',

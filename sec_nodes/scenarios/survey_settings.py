@@ -134,6 +134,11 @@ class SurveySettings(Settings):
     codec: Literal['raw', 'f16', 'u8']
 
     @property
+    def n_devices(self) -> int:
+        """Devices that there can be."""
+        return self.devices.count
+
+    @property
     def n_servers(self) -> int:
         """UAVs and satellites together."""
         return self.uavs.count + self.satellites.count

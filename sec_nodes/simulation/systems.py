@@ -123,7 +123,7 @@ def controllers_of(scenario: AnyScenario, in_all: bool = False) -> list[str]:
     """
     if isinstance(scenario, FlownSystem):
         name = scenario.world.settings.name
-        return [known for known in base.controller_names() if base.can_play(known, name, True)]
+        return [known for known in base.controller_names() if base.can_play(known, name)]
     return batch_controller_names(scenario.name, in_all)
 
 

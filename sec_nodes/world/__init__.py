@@ -14,6 +14,7 @@ __all__ = ['Devices', 'Server', 'Sight', 'Sky', 'World', 'build_world', 'manifes
 WORLDS = {
     'survey': 'sec_nodes.world.survey:SurveyWorld',
     'mllm': 'sec_nodes.world.mllm:MllmWorld',
+    'maritime': 'sec_nodes.world.maritime:MaritimeWorld',
 }
 """Where the world of a scenario is; imported when it is needed, since each takes its time."""
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
 
 from sec_nodes.inference.manifest import Manifest
 from sec_nodes.inference.pictures import Picture
@@ -16,6 +18,9 @@ from sec_nodes.loop.uavs import UavFleet
 from sec_nodes.physics.visibility import VisibilityWindows
 from sec_nodes.scenarios.offloading import Offloading
 from sec_nodes.slot import FloatArray, IntArray, LinkTable, ServerKind
+
+if TYPE_CHECKING:
+    from sec_nodes.scenarios.maritime import Maritime
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,11 @@ class World(ABC):
         manifest: the models that there are.
     """
 
+    fallback: ClassVar[str] = 'nearest_uav'
+    """Controller that decides when nobody else does."""
+    relays: Maritime | None = None
+    """What UAVs pass on to the satellite and how long that takes; None where they do not."""
+
     def __init__(self, scenario: Offloading, manifest: Manifest) -> None:
         self.scenario = scenario
         self.manifest = manifest
@@ -153,7 +163,7 @@ class World(ABC):
         """
 
     @abstractmethod
-    def uavs(self, ids: list[int], step_s: float) -> UavFleet:
+    def uavs(self, ids: list[int], step_s: float, seed: int = 0) -> UavFleet:
         """Some of the UAVs at their start, with the period of their control [s]."""
 
     @abstractmethod
@@ -182,3 +192,11 @@ class World(ABC):
             device_m: (D, 3) positions [m; map].
             receivers: who receives for each of the S servers.
         """
+
+    def relay_gain(self, slot: int) -> FloatArray:
+        """(M,) power gain from each UAV to the satellite; empty without relays."""
+        return np.zeros(0)
+
+    def ground_in_view(self, slot: int) -> bool:
+        """Whether a ground station sees the satellite during a whole slot."""
+        return False

@@ -120,7 +120,7 @@ class MllmWorld(World):
         sides = [self.manifest.mllm(name).image[:2] for name in names]
         return max(rows for rows, _ in sides), max(columns for _, columns in sides)
 
-    def uavs(self, ids: list[int], step_s: float) -> UavFleet:
+    def uavs(self, ids: list[int], step_s: float, seed: int = 0) -> UavFleet:
         """Some of the UAVs at their start."""
         uavs = self.settings.uavs
         start_m = np.array(

@@ -88,7 +88,7 @@ class SurveyWorld(World):
 
         return sight
 
-    def uavs(self, ids: list[int], step_s: float) -> UavFleet:
+    def uavs(self, ids: list[int], step_s: float, seed: int = 0) -> UavFleet:
         """Some of the UAVs at their start."""
         uavs = self.settings.uavs
         limits = MotionLimits(uavs.speed_m_s, uavs.acceleration_m_s2, uavs.jerk_m_s3)

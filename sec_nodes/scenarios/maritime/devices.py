@@ -86,7 +86,6 @@ def draw_devices(
     seeds, slots = seed[:, None, None], slot[:, None, None]
     place = randomness.uniform(seeds, Stream.PLACEMENT, device, slots, 2)
     size = randomness.uniform(seeds, Stream.TASK, device, slots, 1)[..., 0]
-    scatter = randomness.normal(seeds, Stream.FADING_AIR, device, slots, 2)
 
     radius_m = uavs.coverage_m * np.sqrt(place[..., 0])
     angle_rad = 2.0 * math.pi * place[..., 1]
@@ -96,7 +95,7 @@ def draw_devices(
         np.hypot(radius_m, uavs.altitude_m),
         channel.db_to_ratio(radio.reference_gain_db),
         radio.path_loss_exponent,
-        channel.rician_fading_power(radio.rician_factor, scatter),
+        draw_fading(settings, seed, slot),
     )
     low_bit, high_bit = devices.size_bit
     asks = active & sensitive
@@ -113,12 +112,22 @@ def draw_devices(
     )
 
 
+def draw_fading(settings: MaritimeSettings, seed: IntArray, slot: IntArray) -> FloatArray:
+    """(B, M, K) fading of the links from devices to their UAVs |g|^2, (4)."""
+    uav = np.arange(settings.uavs.count)[:, None]
+    device = randomness.pair(uav + 1, np.arange(settings.columns))
+    scatter = randomness.normal(
+        seed[:, None, None], Stream.FADING_AIR, device, slot[:, None, None], 2
+    )
+    return channel.rician_fading_power(settings.radio.rician_factor, scatter)
+
+
 def device_rate_bit_s(
-    radio: Radio, share_hz: Floats, transmit_power_w: float, gain: Floats
+    radio: Radio, share_hz: Floats, transmit_power_w: Floats, gain: Floats
 ) -> FloatArray:
     """Upload rate in an orthogonal sub-channel b, (5) and (6): b log2(1 + P h / sigma^2(b))."""
     return channel.shannon_rate_bit_s(
-        share_hz, transmit_power_w * np.asarray(gain) / noise_w(radio, share_hz)
+        share_hz, np.multiply(transmit_power_w, gain) / noise_w(radio, share_hz)
     )
 
 

@@ -13,17 +13,16 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from sec_nodes.physics import channel, energy, spherical
+from sec_nodes.physics import channel, spherical
 from sec_nodes.physics.checks import Floats
 from sec_nodes.physics.constants import SPEED_OF_LIGHT_M_S
 from sec_nodes.scenarios.base import Scenario, SlotSummary
+from sec_nodes.scenarios.maritime import stages
 from sec_nodes.scenarios.maritime.devices import draw_devices, draw_uavs, noise_w
 from sec_nodes.scenarios.maritime.settings import MaritimeSettings
+from sec_nodes.scenarios.maritime.stages import TOLERANCE
 from sec_nodes.scenarios.maritime.state import MaritimeDecision, MaritimeOutcome, MaritimeState
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
-
-TOLERANCE = 1e-9
-"""How far beyond a limit, in parts of it, a decision may be by rounding."""
 
 BIT_PER_MBIT = 1e6
 
@@ -96,47 +95,33 @@ class Maritime(Scenario[MaritimeState, MaritimeDecision, MaritimeOutcome]):
         )
 
         offloaded_bit = ratio * state.batch_bit
-        kept_bit = (1.0 - ratio) * state.batch_bit
-        cycles_per_bit = s.devices.cycles_per_bit
-        local_s = cycles_per_bit * kept_bit / s.uavs.cpu_hz
-        transmit_s = channel.transmission_time_s(
-            offloaded_bit, self.leo_rate_bit_s(state, power_w)
-        )
-        execute_s = channel.transmission_time_s(offloaded_bit * cycles_per_bit, cpu_hz)
+        local = stages.on_uav(s, (1.0 - ratio) * state.batch_bit)
+        sent = stages.sending(offloaded_bit, self.leo_rate_bit_s(state, power_w), power_w)
+        arrives = np.isfinite(sent.time_s)  # a link of rate 0 is not used
+        execute = stages.on_satellite(s, offloaded_bit, cpu_hz)
         propagation_s = np.where(offloaded_bit > 0, 0.5 * self.round_trip_s, 0.0)
-        offload_s = transmit_s + 2.0 * propagation_s + execute_s
-        finish_s = state.upload_s + np.maximum(local_s, offload_s)
-        late = finish_s > slot_s * (1.0 + TOLERANCE)
+        offload_s = sent.time_s + 2.0 * propagation_s + execute.time_s
+        finish_s = state.upload_s + np.maximum(local.time_s, offload_s)
+        late = stages.is_late(s, finish_s)
 
         really_s = np.where(late, slot_s, start_s)
         offered_bit = state.collect_rate_bit_s * really_s
-        collected_bit = np.minimum(offered_bit, s.uavs.storage_bit - state.stored_bit)
-        upload_rate_bit_s = self.leo_rate_bit_s(state, s.uavs.upload_power_w)
-        uploaded_bit = np.minimum(
-            upload_rate_bit_s * (slot_s - really_s), state.stored_bit + collected_bit
+        collected_bit = stages.collected_bit(s, offered_bit, state.stored_bit)
+        uploaded_bit, tolerant_radio_j = stages.uploading(
+            s,
+            really_s,
+            self.leo_rate_bit_s(state, s.uavs.upload_power_w),
+            state.stored_bit + collected_bit,
         )
-
-        arrives = np.isfinite(transmit_s)  # a link of rate 0 is not used
-        sensitive_radio_j = power_w * np.where(arrives, transmit_s, 0.0)
-        tolerant_radio_j = s.uavs.upload_power_w * channel.transmission_time_s(
-            uploaded_bit, upload_rate_bit_s
-        )
-        uav_compute_j = energy.computing_energy_j(
-            cycles_per_bit * kept_bit, s.uavs.cpu_hz, s.uavs.capacitance_j_s2
-        )
-        satellite_compute_j = energy.computing_energy_j(
-            cycles_per_bit * np.where(arrives, offloaded_bit, 0.0),
-            cpu_hz,
-            s.satellite.capacitance_j_s2,
-        )
-        parts_j = sensitive_radio_j + tolerant_radio_j + uav_compute_j + satellite_compute_j
+        satellite_compute_j = np.where(arrives, execute.energy_j, 0.0)
+        parts_j = sent.energy_j + tolerant_radio_j + local.energy_j + satellite_compute_j
         energy_j = parts_j.sum(axis=-1)
         delivered_mbit = uploaded_bit.sum(axis=-1) / BIT_PER_MBIT
         return MaritimeOutcome(
-            local_s=local_s,
-            transmit_s=transmit_s,
+            local_s=local.time_s,
+            transmit_s=sent.time_s,
             propagation_s=propagation_s,
-            execute_s=execute_s,
+            execute_s=execute.time_s,
             finish_s=finish_s,
             late=late,
             start_s=really_s,
@@ -146,9 +131,9 @@ class Maritime(Scenario[MaritimeState, MaritimeDecision, MaritimeOutcome]):
             next_stored_bit=np.clip(
                 state.stored_bit + collected_bit - uploaded_bit, 0.0, s.uavs.storage_bit
             ),
-            sensitive_radio_j=sensitive_radio_j,
+            sensitive_radio_j=sent.energy_j,
             tolerant_radio_j=tolerant_radio_j,
-            uav_compute_j=uav_compute_j,
+            uav_compute_j=local.energy_j,
             satellite_compute_j=satellite_compute_j,
             energy_j=energy_j,
             utility_mbit=delivered_mbit - s.energy_weight_mbit_j * energy_j,
@@ -208,18 +193,26 @@ class Maritime(Scenario[MaritimeState, MaritimeDecision, MaritimeOutcome]):
         into_pass_s = np.mod(since_s, self.orbit_s) - rounding_s
         return (since_s >= 0) & (into_pass_s + slot_s <= self.visible_s + rounding_s)
 
+    def leo_gain(self, slot: IntArray) -> FloatArray:
+        """(B, M) power gain from UAV to satellite h^L, (7); 0 while it is not `in_view`."""
+        radio = self.settings.radio
+        reference = channel.db_to_ratio(radio.reference_gain_db + radio.antenna_gain_db)
+        gain = channel.air_ground_gain(self.slant_m, reference, 2.0, 1.0)
+        seen = np.where(self.in_view(slot), gain, 0.0)
+        return np.repeat(seen[:, None], self.settings.uavs.count, axis=1)
+
     def leo_rate_bit_s(self, state: MaritimeState, power_w: Floats) -> FloatArray:
         """(B, M) rate from UAV to satellite R_m(p), (9) and (10) [bit/s]."""
-        return channel.shannon_rate_bit_s(self.band_hz, power_w * state.leo_gain / self.noise_w)
+        return self.relay_rate_bit_s(state.leo_gain, power_w)
+
+    def relay_rate_bit_s(self, gain: Floats, power_w: Floats) -> FloatArray:
+        """Rate from a UAV to the satellite over a power gain, (9) and (10) [bit/s]; any shape."""
+        return channel.shannon_rate_bit_s(self.band_hz, power_w * np.asarray(gain) / self.noise_w)
 
     def _state(
         self, seed: IntArray, slot: IntArray, stored_bit: FloatArray, uav_m: FloatArray
     ) -> MaritimeState:
         devices = draw_devices(self.settings, seed, slot, uav_m)
-        radio = self.settings.radio
-        reference = channel.db_to_ratio(radio.reference_gain_db + radio.antenna_gain_db)
-        gain = channel.air_ground_gain(self.slant_m, reference, 2.0, 1.0)
-        gain = np.where(self.in_view(slot), gain, 0.0)
         return MaritimeState(
             seed=seed,
             slot=slot,
@@ -229,7 +222,7 @@ class Maritime(Scenario[MaritimeState, MaritimeDecision, MaritimeOutcome]):
             upload_s=devices.upload_s,
             batch_bit=devices.batch_bit,
             collect_rate_bit_s=devices.collect_rate_bit_s,
-            leo_gain=np.repeat(gain[:, None], stored_bit.shape[1], axis=1),
+            leo_gain=self.leo_gain(slot),
         )
 
     def _violations(

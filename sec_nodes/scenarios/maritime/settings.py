@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -108,7 +109,8 @@ class Flown(Settings):
     byte_share: Annotated[float, Field(gt=0, le=1)]
 
 
-class Satellites(NamedTuple):
+@dataclass(frozen=True)
+class Satellites:
     """How many satellites there are, said as in scenarios with several."""
 
     count: int = 1

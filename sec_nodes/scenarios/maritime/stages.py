@@ -37,10 +37,12 @@ def on_uav(settings: MaritimeSettings, size_bit: Floats) -> Stage:
 
 
 def sending(size_bit: Floats, rate_bit_s: Floats, power_w: Floats) -> Stage:
-    """Sending urgent data to the satellite, (13) and the first term of (23); 0 J without power."""
+    """Sending urgent data to the satellite, (13) and the first term of (23).
+
+    For ever on a link of rate 0, which costs nothing, since nobody uses it.
+    """
     time_s = channel.transmission_time_s(size_bit, rate_bit_s)
-    power_w = np.asarray(power_w)
-    return Stage(time_s, np.where(power_w > 0, power_w * np.where(power_w > 0, time_s, 0.0), 0.0))
+    return Stage(time_s, power_w * np.where(np.isfinite(time_s), time_s, 0.0))
 
 
 def on_satellite(settings: MaritimeSettings, size_bit: Floats, cpu_hz: Floats) -> Stage:

@@ -185,6 +185,11 @@ class MllmSettings(Settings):
     objective: Objective
 
     @property
+    def n_devices(self) -> int:
+        """Devices that there can be, K."""
+        return self.devices.count
+
+    @property
     def n_servers(self) -> int:
         """UAVs and satellites together, S."""
         return self.uavs.count + self.satellites.count
