@@ -9,6 +9,7 @@ the ratio to 0, and the seed decides the result.  `coupled` is the remedy; this 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
@@ -159,9 +160,9 @@ class _Literal(BatchController[Maritime, MaritimeState, MaritimeDecision]):
         """Alternate in each copy until it stands still."""
         return self.alternation(state).decision
 
+    @abstractmethod
     def alternation(self, state: MaritimeState) -> Alternation:
         """The decision with its history."""
-        raise NotImplementedError
 
     def _utility(self, state: MaritimeState) -> Utility:
         return lambda plan: self.scenario.evaluate(state, plan).utility_mbit
