@@ -51,6 +51,12 @@ CASES = {
         'seed:=one': 'parameter seed: ',
         'scenario:=surfey': "unknown scenario 'surfey'",
     },
+    'ground_station': {
+        'seed:=1': "parameter store_dir = '': must name a folder",
+        'store_dir:=/dev/null': "parameter store_dir = '/dev/null': ",
+        'scenario:=survey': "parameter scenario = 'survey': has no ground station; fly maritime",
+        'scenario:=surfey': "unknown scenario 'surfey'",
+    },
 }
 PAIRS = [(node, parameter) for node, cases in CASES.items() for parameter in cases]
 
