@@ -37,10 +37,6 @@ _PASSES = 60
 _PRICE_STEPS = 100
 _CLEARED = 1e-6
 """Part of F by which demand may miss it before the last secant, which leaves its square."""
-_ROUNDING = 1e-12
-"""Part of F by which demand may miss it for good."""
-_FAR = 1e300
-"""A mu^(-1/2) beyond all others."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +78,15 @@ def solve(
     copies = np.arange(len(problem.cycles))
     power_w = np.full(problem.cycles.shape, problem.largest_power_w)
     time_price = np.zeros_like(power_w)
-    root, slope = np.full((2, len(copies), 1), np.nan)
     response = Response.nothing(power_w.shape)
+    market = np.empty((3, len(copies), 1))
     passes = 0
     while copies.size and passes < _PASSES:
         passes += 1
         uavs = Uavs(problem.of(copies), power_w[copies], served[copies])
-        root[copies], slope[copies] = _clearing_root(uavs, root[copies], slope[copies])
-        price = _price(root[copies])
+        start = market[:, copies] if passes > 1 else uavs.guess()
+        market[:, copies] = _clearing_price(uavs, start)
+        price = np.square(market[0, copies])
         answer = uavs.at(price)
         response.put(copies, answer)
         time_price[copies] = uavs.time_price(answer, price)
@@ -100,7 +97,7 @@ def solve(
         copies = copies[change >= tolerance * problem.largest_power_w]
     return Solution(
         decision=_finished(problem, power_w, response),
-        cpu_price=_price(root),
+        cpu_price=np.square(market[0]),
         sacrificed=~in_time,
         passes=passes,
     )
@@ -130,59 +127,52 @@ def least_cpu_by_limit_hz(problem: SlotProblem) -> FloatArray:
     return np.where(ratio > 0, needed_hz, 0.0)
 
 
-def _clearing_root(
-    uavs: Uavs, root: FloatArray, slope: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """(B, 1) the mu^(-1/2) at which the UAVs ask for F in all, and the slope of demand there.
+def _clearing_price(uavs: Uavs, start: FloatArray) -> FloatArray:
+    """Find the price of CPU at which the UAVs of a copy ask for F in all.
 
-    Infinite where CPU is left over at no price.  Demand decreases in mu and is almost linear in
-    mu^(-1/2): secants, and halving where they leave the bracket.  Copies that are done leave.
+    Secants of demand, and halving where they leave the bracket.  Demand falls almost linearly in
+    mu^(-1/2) where CPU is scarce, and in mu where it nearly suffices for all that UAVs want.
+    Copies that are done leave.
 
     Args:
         uavs: what is asked for.
-        root: (B, 1) where to begin; NaN: at a guess.
-        slope: (B, 1) slope that may be expected there, if any.
+        start: (3, B, 1) v = mu^(1/2), the power q of it in which demand is taken as linear (-1 or
+            2) and the slope of demand in v^q, where the search begins.
+
+    Returns:
+        The same where it ends; v = 0 where CPU is left over.
     """
-    supply_hz = uavs.problem.cpu_hz
-    guess, guessed_slope = uavs.guess()
-    root, slope = np.where(np.isnan(root), [guess, guessed_slope], [root, slope])
-    found = np.stack([root, slope])
-    low, high = np.zeros_like(root), np.full_like(root, np.inf)
-    last_root, last_excess = np.full((2, *root.shape), np.nan)
-    copies = np.arange(len(root))
+    supply_hz, (guess, *_) = uavs.problem.cpu_hz, uavs.guess()
+    copies, found, (v, q, slope) = np.arange(len(guess)), start.copy(), start
+    low, high = np.full_like(v, -np.inf), np.full_like(v, np.inf)
+    last_v, last_excess = np.full((2, *v.shape), np.nan)
     for _ in range(_PRICE_STEPS):
-        excess = uavs.demand_hz(_price(root)) - supply_hz
-        at_no_price = np.isinf(root)
+        excess = uavs.demand_hz(np.square(v)) - supply_hz
+        low, high = np.where(excess > 0, v, low), np.where(excess > 0, high, v)
+        q = np.where(v > 0, q, 2.0)
         with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
-            secant = (excess - last_excess) / (root - last_root)
-            slope = np.where((secant >= 0) & ~at_no_price, secant, slope)
-            step = root - excess / slope
-            low = np.where((excess > 0) | at_no_price, low, root)
-            high = np.where(excess > 0, np.where(at_no_price, _FAR, root), high)
-            # Far beyond what was tried, see first whether CPU is left over at no price.
-            halved = np.where(high < _FAR, 0.5 * (low + high), 2.0 * np.maximum(low, guess))
-            otherwise = np.where(np.isinf(high), np.inf, halved)
-            inside = (step > low) & (step < np.where(np.isinf(high), 2.0 * root, high))
-            inside &= np.abs(excess) > _ROUNDING * supply_hz
+            y = np.power(v, q)
+            secant = (excess - last_excess) / (y - np.power(last_v, q))
+            slope = np.where(secant * q <= 0, secant, slope)
+            step = np.power(y - excess / slope, 1.0 / q)
+            # Without a lower limit go to 0 rather than far: CPU may be left over at no price.
+            inside = (step > np.where(low < 0, 0.5 * v, low)) & (step < high)
+        halved = np.maximum(0.5 * (low + high), 0.0)
+        middle = np.where(high < np.inf, halved, 2.0 * np.maximum(v, guess))
         done = (np.abs(excess) <= _CLEARED * supply_hz) | (high <= low * (1.0 + 1e-15))
-        done |= at_no_price & (excess <= 0)
-        last_root, last_excess = root, excess
-        root = np.where(inside, step, np.where(done, root, otherwise))
-        found[:, copies] = root, slope
+        done |= (v == 0) & (excess <= 0)
+        last_v, last_excess = v, excess
+        v = np.where(inside, step, np.where(done, v, middle))
+        found[:, copies] = v, q, slope
         if done.all():
             break
         if done.any():
             left = ~done[:, 0]
             copies, uavs = copies[left], uavs.of(left)
-            root, slope, low, high, last_root, last_excess, guess = (
-                values[left] for values in (root, slope, low, high, last_root, last_excess, guess)
+            v, q, slope, low, high, last_v, last_excess, guess = (
+                values[left] for values in (v, q, slope, low, high, last_v, last_excess, guess)
             )
-    return found[0], found[1]
-
-
-def _price(root: FloatArray) -> FloatArray:
-    """Mu from mu^(-1/2)."""
-    return 1.0 / np.square(root)
+    return found
 
 
 def _finished(problem: SlotProblem, power_w: FloatArray, answer: Response) -> MaritimeDecision:

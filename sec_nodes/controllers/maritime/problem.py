@@ -20,6 +20,7 @@ from sec_nodes.scenarios.maritime.scenario import BIT_PER_MBIT, Maritime
 from sec_nodes.scenarios.maritime.state import MaritimeDecision, MaritimeState
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
+_LN2 = math.log(2.0)
 _ROOT_STEPS = 2
 _HALLEY_STEPS = 3
 
@@ -83,12 +84,13 @@ class SlotProblem:
         return SlotProblem(**values)
 
     def send_s(self, power_w: Floats) -> FloatArray:
-        """r(p) = D / R(p) [s]."""
-        return channel.transmission_time_s(self.batch_bit, self.rate_bit_s(power_w))
+        """r(p) = D / R(p) [s]; infinite without power or satellite, 0 without a batch."""
+        with np.errstate(divide='ignore', invalid='ignore'):
+            return np.where(self.busy, self.batch_bit / self.rate_bit_s(power_w), 0.0)
 
     def rate_bit_s(self, power_w: Floats) -> FloatArray:
         """R(p), (9) [bit/s]."""
-        return channel.shannon_rate_bit_s(self.band_hz, power_w * self.snr_per_w)
+        return np.log1p(power_w * self.snr_per_w) * (self.band_hz / _LN2)
 
 
 def slot_problem(scenario: Maritime, state: MaritimeState) -> SlotProblem:

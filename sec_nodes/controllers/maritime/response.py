@@ -143,18 +143,19 @@ class Uavs:
         )
         return np.where(ratio > 0, np.where(np.isfinite(response.due_s), per_s, free), 0.0)
 
-    def guess(self) -> tuple[FloatArray, FloatArray]:
-        """(B, 1) mu^(-1/2) that clears the CPU if its energy were free and all in the delay form.
+    def guess(self) -> FloatArray:
+        """(3, B, 1) mu^(1/2), -1, slope: where demand meets supply if it were linear in mu^(-1/2).
 
-        And the slope of demand there, in which it would be linear; 1 and 1 if nobody asks.
+        It is where everybody is in the delay form and the CPU's energy is free.
         """
         weight = np.where(self.stake > 0, 1.0 / np.maximum(self.both_s, 1e-300), 0.0)
         cycles = self.problem.cycles
         slope = np.add.reduce(np.sqrt(self.stake * cycles) * weight, axis=-1, keepdims=True)
         base_hz = np.add.reduce(cycles * weight, axis=-1, keepdims=True)
-        some = slope > 0
-        slope = np.where(some, slope, 1.0)
-        return np.where(some, (self.problem.cpu_hz + base_hz) / slope, 1.0), slope
+        slope = np.where(slope > 0, slope, self.problem.cpu_hz)
+        return np.stack(
+            [slope / (self.problem.cpu_hz + base_hz), np.full_like(slope, -1.0), slope]
+        )
 
     def _find_ends_of_forms(self) -> None:
         """Rents below which a UAV is early, above which late, up to which it offloads all."""
