@@ -289,6 +289,12 @@ class RelaySlot:
         return float(stage.time_s), float(stage.energy_j)
 
     @property
+    def urgent_j(self) -> float:
+        """Energy of the urgent tasks, on the UAV and on the satellite [J]."""
+        radio_j = self.order.power_w * self._radio_s
+        return radio_j + self.local()[1] + (self.share or NOTHING).energy_j
+
+    @property
     def local_inference_s(self) -> float:
         """Measured time of the frames that the UAV computed [s]."""
         own = self.own_frames if self.share is not None else range(self.frames)

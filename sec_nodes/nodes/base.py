@@ -161,6 +161,22 @@ def is_matched(node: Node, endpoint: Any) -> bool:
     return bool(0 < known <= matched)
 
 
+def has_relays(name: str) -> bool:
+    """Whether a node of this name will be told to fly a scenario whose UAVs pass things on.
+
+    Raises:
+        ParameterError: its parameters cannot be used.
+        ConfigError: the scenario cannot be used.
+        ModelError: a model cannot be used.
+    """
+    probe = Node(name, enable_rosout=False, start_parameter_services=False)
+    try:
+        scenario = read_parameters(probe, CommonParameters).scenario
+    finally:
+        probe.destroy_node()
+    return build_world(read_flown(scenario)).relays is not None
+
+
 def own_ids(text: str, count: int) -> list[int]:
     """Vehicles of a process, from its parameter `ids`.
 

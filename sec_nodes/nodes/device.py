@@ -6,7 +6,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ from sec_offload import msg
 
 if TYPE_CHECKING:
     from sec_nodes.inference.engine import SplitModel
+    from sec_nodes.nodes.data_source import DataSource
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class DeviceNode(SecNode):
         chosen: Parameters = self.settings_of_run
         self.world = self.read_world()
         self.fleet = self.world.devices(
-            own_ids(chosen.ids, self.world.settings.devices.count), chosen.seed
+            own_ids(chosen.ids, self.world.settings.n_devices), chosen.seed
         )
         self.row_of = {int(device): row for row, device in enumerate(self.fleet.ids)}
         self.look = self.world.sights(chosen.images, chosen.seed)
@@ -100,7 +101,7 @@ class DeviceNode(SecNode):
         self.reports = self.advertise(names.DEVICE_REPORT)
         self.payloads = self.advertise(names.PAYLOAD_TX)
         self.news = self.advertise(names.TASK_REPORT)
-        self.lifelines = (
+        self.lifelines: tuple[Any, ...] = (
             self.payloads,
             self.news,
             self.reports,
@@ -110,6 +111,12 @@ class DeviceNode(SecNode):
             self.listen(names.RESULT, self.on_result),
         )
         self.listen(names.TASK_OUTCOME, self.on_outcome)
+        self.source: DataSource | None = None
+        if self.world.relays is not None:
+            from sec_nodes.nodes.data_source import DataSource
+
+            self.source = DataSource(self, self.world, self.row_of, self.releases)
+            self.lifelines += self.source.lifelines
         self.create_wall_timer(chosen.heartbeat_s, self.beat)
 
     def load_fronts(self) -> dict[str, SplitModel]:
@@ -127,6 +134,7 @@ class DeviceNode(SecNode):
             'devices': len(self.fleet.ids),
             'open tasks': len(self.pending),
             'tokens': self.tokens,
+            **({'files kept': self.source.waiting} if self.source is not None else {}),
         }
 
     def close(self) -> None:
@@ -165,11 +173,17 @@ class DeviceNode(SecNode):
             velocity=[vector3(velocity) for velocity in self.fleet.velocity_m_s],
             flop_s=self.fleet.flop_s.tolist(),
             backlog_s=self.fleet.backlog_s(now_s).tolist(),
+            streaming=self.streaming(),
             tasks=[request_from(task) for task in tasks],
         )
         report.header.frame_id = names.MAP_FRAME
         report.header.stamp = to_stamp(now_s)
         return report
+
+    def streaming(self) -> list[bool]:
+        """Which devices have recorded data to be stored; none where nobody stores them."""
+        recorded = getattr(self.fleet, 'streaming', None)
+        return [] if recorded is None else [bool(one) for one in recorded]
 
     def on_assignments(self, batch: msg.AssignmentBatch) -> None:
         """Start the front part of every task of these devices."""

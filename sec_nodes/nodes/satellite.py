@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sec_nodes.loop.satellites import SatelliteView
 from sec_nodes.nodes import names
-from sec_nodes.nodes.base import own_ids, run
+from sec_nodes.nodes.base import has_relays, own_ids, run
 from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import point, vector3
 from sec_nodes.nodes.server import ServerNode, with_energy
@@ -101,9 +101,18 @@ class SatelliteNode(ServerNode):
         self.windows.publish(message)
 
 
+def make() -> SatelliteNode:
+    """The node as its scenario needs it."""
+    if not has_relays('satellite'):
+        return SatelliteNode()
+    from sec_nodes.nodes.relay_satellite import RelaySatelliteNode
+
+    return RelaySatelliteNode()
+
+
 def main(args: list[str] | None = None) -> None:
     """Run the node."""
-    run(SatelliteNode, args)
+    run(make, args)
 
 
 if __name__ == '__main__':

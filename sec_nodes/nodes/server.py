@@ -150,9 +150,13 @@ class ServerNode(ServingNode):
                 if server_id in self.lanes:
                     self.on_goal(server_id, goal)
             for lane in self.lanes.values():
-                lane.decision_slot = max(lane.decision_slot, batch.slot)
+                self.acknowledge(lane, batch)
                 lane.intake.flush()
         self.reports.publish(self.report(-1, self.time.now_s()))
+
+    def acknowledge(self, lane: Lane, batch: msg.AssignmentBatch) -> None:
+        """Note that a server knows its assignments; in lockstep a slot ends after that."""
+        lane.decision_slot = max(lane.decision_slot, batch.slot)
 
     def on_payload(self, lane: Lane, payload: msg.Payload) -> None:
         """A payload has arrived over the air."""

@@ -63,6 +63,9 @@ class ServerParameters(CommonParameters):
         'sec_nodes.inference.worker_process:load_language_model',
         'what loads language models, as module:function; for a runtime of your own',
     )
+    store_dir: str = parameter(
+        '', 'folder of stores on disk, one a vehicle, where UAVs pass data on; must be named there'
+    )
 
 
 NETWORK_QUEUE = 1000

@@ -11,7 +11,7 @@ from geometry_msgs.msg import PoseStamped, Vector3Stamped
 from nav_msgs.msg import Odometry, Path
 
 from sec_nodes.nodes import names
-from sec_nodes.nodes.base import own_ids, run
+from sec_nodes.nodes.base import has_relays, own_ids, run
 from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import array3, point, vector3
 from sec_nodes.nodes.parameters import parameter
@@ -165,9 +165,18 @@ def _pose(stamp: Any, position_m: Any, yaw_rad: float) -> PoseStamped:
     return message
 
 
+def make() -> UavNode:
+    """The node as its scenario needs it."""
+    if not has_relays('uav'):
+        return UavNode()
+    from sec_nodes.nodes.relay_uav import RelayUavNode
+
+    return RelayUavNode()
+
+
 def main(args: list[str] | None = None) -> None:
     """Run the node."""
-    run(UavNode, args)
+    run(make, args)
 
 
 if __name__ == '__main__':
