@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from sec_nodes.inference.sea.questions import picture_named
@@ -85,7 +84,7 @@ def _picture(run: Run, name: str) -> NDArray[np.uint8] | None:
     try:
         return picture_named(name)
     except ValueError:
-        folder = _own_pictures(run.folder)
+        folder = run.fleet.get('images')
     from PIL import Image, ImageOps
 
     try:
@@ -94,15 +93,6 @@ def _picture(run: Run, name: str) -> NDArray[np.uint8] | None:
     except (OSError, ValueError):
         return None
     return np.asarray(fitted, np.uint8)
-
-
-def _own_pictures(folder: Path) -> str | None:
-    """Folder that the pictures of a run were taken from, as its fleet file says."""
-    try:
-        fleet = yaml.safe_load((folder / 'fleet.yaml').read_text(encoding='utf-8'))
-    except (OSError, yaml.YAMLError):
-        return None
-    return fleet.get('images') if isinstance(fleet, dict) else None
 
 
 def _png(picture: NDArray[np.uint8]) -> bytes:

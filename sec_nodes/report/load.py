@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from sec_nodes.recording.run_files import RUN_FILE
@@ -68,6 +69,15 @@ class Run:
         """Parameters of the scenario; empty if they are not known."""
         scenario = self.info.get('scenario', {})
         return scenario if isinstance(scenario, dict) else {}
+
+    @property
+    def fleet(self) -> dict[str, Any]:
+        """The fleet file that the run was started from; empty if there is none."""
+        try:
+            fleet = yaml.safe_load((self.folder / 'fleet.yaml').read_text(encoding='utf-8'))
+        except (OSError, yaml.YAMLError):
+            return {}
+        return fleet if isinstance(fleet, dict) else {}
 
     @property
     def slot_s(self) -> float:

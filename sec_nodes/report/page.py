@@ -5,19 +5,21 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from sec_nodes.inference.sea.questions import is_right
 from sec_nodes.recording.tables import TABLES
-from sec_nodes.report.figures import PLOTS, overview, single
+from sec_nodes.report.carried_page import carried_alerts, carried_section, carried_tiles
+from sec_nodes.report.figures import CARRIED, Plot, overview, plots_of, single
 from sec_nodes.report.figures.style import RC
 from sec_nodes.report.gallery import gallery
 from sec_nodes.report.load import Run, load_run
 from sec_nodes.report.page_style import PAGE
+from sec_nodes.report.questions import judge
 from sec_nodes.report.summary import STATUSES, summarise_run
 from sec_nodes.report.units import joule, percent, seconds, task_label, times
 
@@ -36,13 +38,14 @@ def write_report(run_dir: Path) -> Path:
     run = load_run(run_dir)
     with mpl.rc_context(RC):
         overview(run).savefig(run_dir / 'report.png', dpi=150)
-        figures = '\n'.join(_figure(*single(plot, run), plot.title) for plot in PLOTS)
+        figures = _figures(plots_of(run), run)
+        of_data = _figures(CARRIED, run) if len(run['relays']) else ''
     page = run_dir / 'report.html'
-    page.write_text(_page(run, figures), encoding='utf-8')
+    page.write_text(_page(run, figures, of_data), encoding='utf-8')
     return page
 
 
-def _page(run: Run, figures: str) -> str:
+def _page(run: Run, figures: str, figures_of_data: str) -> str:
     summary = summarise_run(run)
     return PAGE.format(
         name=html.escape(run.name),
@@ -50,6 +53,7 @@ def _page(run: Run, figures: str) -> str:
         alerts=_alerts(run, summary),
         tiles=_tiles(summary),
         gallery=gallery(run),
+        carried=carried_section(run, summary['carried'], figures_of_data),
         figures=figures,
         servers=_servers(summary),
         tasks=_tasks(run),
@@ -81,6 +85,7 @@ def _alerts(run: Run, summary: dict[str, Any]) -> str:
         )
         if check[name]
     ]
+    texts += carried_alerts(summary['carried'])
     lines = [f'<p class="alert">{html.escape(text)}</p>' for text in texts]
     return '\n'.join(lines + [f'<p class="note">{html.escape(note)}</p>' for note in run.notes])
 
@@ -91,19 +96,16 @@ def _tiles(summary: dict[str, Any]) -> str:
     accuracy = summary['accuracy']['all']
     factor = summary['slots']['real_time_factor']
     tiles = (
+        *carried_tiles(summary['carried']),
         ('tasks', f'{tasks["ended"]} / {tasks["created"]}', counts),
         ('deadlines met', percent(tasks['deadline_satisfaction']), 'of the tasks that ended'),
         (
             'correct answers',
             percent(accuracy['accuracy']),
-            f'of {accuracy["known"]} answers with known truth',
+            f'of {accuracy["known"]} {_answers(summary)} with known truth',
         ),
         ('latency', seconds(latency['p50']), f'median; p99 {seconds(latency["p99"])}'),
-        (
-            'energy',
-            joule(summary['energy_j']['per_answered_task']),
-            'per answered task, without propulsion',
-        ),
+        *_energy_tile(summary),
         ('speed', times(factor), 'simulated over wall time'),
     )
     return '\n'.join(
@@ -111,6 +113,23 @@ def _tiles(summary: dict[str, Any]) -> str:
         f'<small>{html.escape(detail)}</small></div>'
         for label, value, detail in tiles
     )
+
+
+def _energy_tile(summary: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    """Energy of a task; nothing where it belongs to what UAVs relay, and is told with that."""
+    if summary['carried'] is not None:
+        return ()
+    per_task = joule(summary['energy_j']['per_answered_task'])
+    return (('energy', per_task, 'per answered task, without propulsion'),)
+
+
+def _answers(summary: dict[str, Any]) -> str:
+    """What is right or wrong: an answer, or a frame of several."""
+    return 'answers' if summary['carried'] is None else 'frames'
+
+
+def _figures(plots: Sequence[Plot], run: Run) -> str:
+    return '\n'.join(_figure(*single(plot, run), plot.title) for plot in plots)
 
 
 def _figure(figure: Figure, caption: str, title: str) -> str:
@@ -172,8 +191,10 @@ def _tasks(run: Run) -> str:
 def _task_row(task: dict[str, Any]) -> str:
     answered = task['status'] in ('done', 'late')
     judged = answered and task['truth']
-    correct = is_right(task['question_kind'], task['answer'], task['truth'])
-    mark = (' ✓' if correct else ' ✗') if judged else ''
+    hits, count = judge(task['question_kind'], task['answer'], task['truth'])
+    mark = (' ✓' if hits == count else ' ✗') if judged else ''
+    if judged and count > 1:
+        mark += f' {hits} of {count}'
     energy = sum(task[name] for name in task if name.startswith('energy_'))
     return _row(
         [

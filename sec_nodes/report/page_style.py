@@ -39,6 +39,7 @@ h2 {{ margin: 0 0 .6rem; font-size: 1.1rem; letter-spacing: -0.005em; }}
   display: block; color: var(--muted); font-size: .82rem; line-height: 1.35;
 }}
 .tile strong {{ display: block; font-size: 1.55rem; font-weight: 600; letter-spacing: -0.02em; }}
+section figure h2 {{ font-size: .98rem; }}
 figure {{ margin: 2.8rem 0 0; }}
 figure img {{
   display: block; width: 100%; max-width: 50rem; height: auto; padding: .6rem;
@@ -90,6 +91,7 @@ details summary {{ cursor: pointer; font-weight: 600; font-size: 1.1rem; margin-
 </div>
 <main>
 {gallery}
+{carried}
 {figures}
 <section><h2>Servers</h2><div class="scroll"><table>
 {servers}

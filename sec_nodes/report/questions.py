@@ -1,4 +1,4 @@
-"""What was asked of language models, and how well they answered."""
+"""How well tasks were answered, and what was asked of language models."""
 
 from __future__ import annotations
 
@@ -17,6 +17,32 @@ def right(answers: Table) -> NDArray[np.bool_]:
     """Which answers are as good as the truth; those to questions are judged by their kind."""
     columns = (answers['question_kind'], answers['answer'], answers['truth'])
     return np.array([is_right(*row) for row in zip(*columns, strict=True)], dtype=bool)
+
+
+FRAMES = 'frames'
+"""Kind of question to a classifier about several pictures; answer and truth are one word each."""
+
+
+def judged(answers: Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Right answers in each row, and how many there are: pictures one by one where of several."""
+    columns = (answers['question_kind'], answers['answer'], answers['truth'])
+    counts = [judge(*row) for row in zip(*columns, strict=True)]
+    hits, of = np.array(counts, dtype=np.int64).reshape(-1, 2).T
+    return hits, of
+
+
+def judge(kind: str, answer: str, truth: str) -> tuple[int, int]:
+    """Right answers, and how many there are, in one task.
+
+    Args:
+        kind: of the question.
+        answer: what came back; frames that are missing at the end are wrong.
+        truth: what is right.
+    """
+    if kind != FRAMES:
+        return int(is_right(kind, answer, truth)), 1
+    words = truth.split()
+    return sum(a == b for a, b in zip(answer.split(), words, strict=False)), len(words)
 
 
 def asked(answers: Table) -> Table:

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sec_nodes.recording.tables import ENERGY
+from sec_nodes.report.carried import summarise_carried
 from sec_nodes.report.load import Run, Table, kind_of, kinds_in, kinds_of, load_run
-from sec_nodes.report.questions import by_kind, by_model, right
+from sec_nodes.report.questions import by_kind, by_model, judged
+from sec_nodes.report.statistics import ratio, statistics
 from sec_nodes.slot import Status
 
 STATUSES = tuple(status.name.lower() for status in Status)
@@ -46,6 +48,7 @@ def summarise_run(run: Run) -> dict[str, Any]:
         'flight': _flight(run['uavs']),
         'slots': _slots(run),
         'questions': _questions(answered),
+        'carried': summarise_carried(run),
         'measured': _measured(answered),
         'notes': list(run.notes),
     }
@@ -64,20 +67,6 @@ def exactly_once(run: Run) -> dict[str, Any]:
         'missing': missing,
         'unknown': unknown,
     }
-
-
-def statistics(values: NDArray[np.float64]) -> dict[str, Any]:
-    """Count, mean and percentiles of finite values; None where there are none."""
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return {'count': 0, 'mean': None, 'p50': None, 'p95': None, 'p99': None, 'max': None}
-    p50, p95, p99 = (float(p) for p in np.percentile(values, (50, 95, 99)))
-    mean, top = float(values.mean()), float(values.max())
-    return {'count': len(values), 'mean': mean, 'p50': p50, 'p95': p95, 'p99': p99, 'max': top}
-
-
-def _ratio(part: float, whole: float) -> float | None:
-    return part / whole if whole else None
 
 
 def _last_state(run: Run) -> str | None:
@@ -99,7 +88,7 @@ def _tasks(run: Run) -> dict[str, Any]:
         'by_status': {status: counts.get(status, 0) for status in STATUSES},
         'failed_because': dict(failures[0].most_common()),
         'rejected_because': dict(failures[1].most_common()),
-        'deadline_satisfaction': _ratio(counts.get('done', 0), len(outcomes)),
+        'deadline_satisfaction': ratio(counts.get('done', 0), len(outcomes)),
         'sent_more_than_once': int(np.sum(outcomes['attempts'] > 1)),
     }
 
@@ -115,13 +104,13 @@ def _served_by(answered: Table) -> dict[str, Any]:
 
 def _accuracy(answered: Table) -> dict[str, Any]:
     known = answered.where(answered['truth'] != '')
-    hits, kinds = right(known), kinds_of(known)
+    (hits, answers), kinds = judged(known), kinds_of(known)
     groups = {'all': np.ones(len(known), bool), **{k: kinds == k for k in kinds_in(kinds)}}
     return {
         name: {
-            'known': int(mask.sum()),
+            'known': int(answers[mask].sum()),
             'correct': int(hits[mask].sum()),
-            'accuracy': _ratio(int(hits[mask].sum()), int(mask.sum())),
+            'accuracy': ratio(int(hits[mask].sum()), int(answers[mask].sum())),
         }
         for name, mask in groups.items()
     }
@@ -142,7 +131,7 @@ def _energy(run: Run) -> dict[str, Any]:
     return {
         'parts': parts,
         'total': total,
-        'per_answered_task': _ratio(total, answered),
+        'per_answered_task': ratio(total, answered),
         'propulsion': propulsion_j(run),
     }
 

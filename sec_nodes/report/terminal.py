@@ -11,9 +11,10 @@ from rich.panel import Panel
 from rich.table import Table as Grid
 from rich.text import Text
 
+from sec_nodes.report.carried_page import carried_alerts
 from sec_nodes.report.load import load_run
 from sec_nodes.report.summary import STATUSES, summarise_run
-from sec_nodes.report.units import NONE, joule, percent, seconds, times
+from sec_nodes.report.units import NONE, data, joule, percent, seconds, times
 
 _STYLES = {'done': 'green', 'late': 'yellow', 'failed': 'red', 'rejected': 'magenta'}
 _WIDTH = 80
@@ -80,10 +81,11 @@ def _facts(summary: dict[str, Any]) -> Grid:
     grid.add_column()
     grid.add_row('deadlines met', percent(tasks['deadline_satisfaction']))
     grid.add_row(
-        'energy',
+        'energy' if summary['carried'] is None else 'device energy',
         f'{joule(energy["per_answered_task"])} per answer, {joule(energy["total"])} in all; '
         f'propulsion {joule(energy["propulsion"])}',
     )
+    _add_carried(grid, summary['carried'])
     grid.add_row(
         'flight', NONE if rms is None else f'tracking error {rms:.2f} m rms, {top:.2f} m at most'
     )
@@ -111,8 +113,34 @@ def _facts(summary: dict[str, Any]) -> Grid:
     return grid
 
 
+def _add_carried(grid: Grid, carried: dict[str, Any] | None) -> None:
+    """Rows on data that UAVs passed on."""
+    if carried is None:
+        return
+    files = carried['files']
+    grid.add_row(
+        'utility',
+        f'{data(carried["utility_mbit"])}: uploaded '
+        f'{data(carried["uploaded_mbit"])} for {joule(carried["energy_j"]["total"])}',
+    )
+    grid.add_row(
+        'urgent data',
+        f'{carried["late_batches"]} of {carried["batches"]} batches late, '
+        f'{percent(carried["offloaded_share"])} computed by the satellite '
+        f'({carried["frames_offloaded"]} of {carried["frames"]} frames)',
+    )
+    grid.add_row(
+        'stored data',
+        f'collected {data(carried["collected_mbit"])}, no room for '
+        f'{data(carried["overflow_mbit"])}; on the ground {data(carried["delivered_mbit"])} in '
+        f'{files["delivered"]} files, {files["verified"]} verified',
+    )
+    kept = {True: 'kept on every UAV', False: 'broken', None: 'not recorded'}
+    grid.add_row('balance of data', kept[carried['conservation']['holds']])
+
+
 def _complaints(summary: dict[str, Any]) -> list[str]:
-    """Violations of "every task ends exactly once"."""
+    """Violations of "every task ends exactly once", and of the balance of data."""
     check = summary['exactly_once']
     words = {
         'duplicates': 'tasks with several outcomes',
@@ -124,4 +152,4 @@ def _complaints(summary: dict[str, Any]) -> list[str]:
         + (' …' if len(check[name]) > 5 else '')
         for name, text in words.items()
         if check[name]
-    ]
+    ] + carried_alerts(summary['carried'])

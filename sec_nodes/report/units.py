@@ -23,6 +23,16 @@ def joule(value: float | None) -> str:
     return f'{value * 1e3:.3g} mJ'
 
 
+def data(mbit: float | None) -> str:
+    """An amount of data."""
+    if mbit is None:
+        return NONE
+    for factor, unit in ((1e6, 'Tbit'), (1e3, 'Gbit')):
+        if abs(mbit) >= factor:
+            return f'{mbit / factor:.4g} {unit}'
+    return f'{mbit:.4g} Mbit'
+
+
 def percent(value: float | None) -> str:
     """A share."""
     return NONE if value is None else f'{value * 100:.1f} %'

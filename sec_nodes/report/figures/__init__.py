@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from sec_nodes.report.figures import carried
 from sec_nodes.report.figures.costs import draw_energy
 from sec_nodes.report.figures.flight import draw_tracking
 from sec_nodes.report.figures.orbit import draw_passes
@@ -18,13 +20,16 @@ from sec_nodes.report.figures.space import draw_map
 from sec_nodes.report.figures.times import draw_latency, draw_timeline
 from sec_nodes.report.load import Run
 
+Draw = Callable[[Axes, Run], str]
+"""Draws on axes, and says what is to be seen."""
+
 
 @dataclass(frozen=True)
 class Plot:
     """One figure of the report."""
 
     title: str
-    draw: Callable[[Axes, Run], str]
+    draw: Draw
     size_in: tuple[float, float]
 
 
@@ -40,6 +45,22 @@ PLOTS = (
 """Figures in the order of the report."""
 
 
+CARRIED = (
+    Plot('Storage of the UAVs', carried.draw_storage, (6.6, 3.8)),
+    Plot('Where the slots went', carried.draw_slot_use, (6.6, 4.0)),
+    Plot('Data on their way', carried.draw_totals, (6.6, 3.2)),
+    Plot('Decisions', carried.draw_decisions, (6.6, 4.6)),
+    Plot('Energy by UAV', carried.draw_spent, (6.6, 2.8)),
+)
+"""Figures of runs whose UAVs relay to a satellite."""
+
+
+def plots_of(run: Run) -> tuple[Plot, ...]:
+    """Figures on tasks and servers that make sense for a run."""
+    # What urgent data cost is not known task by task where UAVs relay them together.
+    return tuple(p for p in PLOTS if not (p.draw is draw_energy and len(run['relays'])))
+
+
 def single(plot: Plot, run: Run) -> tuple[Figure, str]:
     """A figure by itself, and its caption."""
     figure = Figure(figsize=plot.size_in, layout='constrained')
@@ -51,8 +72,18 @@ def overview(run: Run) -> Figure:
     """Everything important on one page."""
     figure = Figure(figsize=(13.2, 11.2), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
     FigureCanvasAgg(figure)
+    titles = {plot.draw: plot.title for plot in (*PLOTS, *CARRIED)}
+    places = _relay_places(figure) if len(run['relays']) else _places(figure)
+    for letter, (draw, place) in zip('abcdefg', places, strict=True):
+        ax = figure.add_subplot(place)
+        draw(ax, run)
+        ax.set_title(f'{letter}   {titles[draw]}', pad=_title_pad(ax, figure))
+    return figure
+
+
+def _places(figure: Figure) -> list[tuple[Draw, SubplotSpec]]:
     grid = figure.add_gridspec(4, 2, width_ratios=(1.0, 1.06), height_ratios=(1, 0.72, 1, 0.62))
-    places = (
+    return [
         (draw_map, grid[0:2, 0]),
         (draw_latency, grid[0, 1]),
         (draw_energy, grid[1, 1]),
@@ -60,10 +91,25 @@ def overview(run: Run) -> Figure:
         (draw_timeline, grid[2, 1]),
         (draw_tracking, grid[3, 0]),
         (draw_passes, grid[3, 1]),
-    )
-    titles = {plot.draw: plot.title for plot in PLOTS}
-    for letter, (draw, place) in zip('abcdefg', places, strict=True):
-        ax = figure.add_subplot(place)
-        draw(ax, run)
-        ax.set_title(f'{letter}   {titles[draw]}', pad=22 if ax.get_legend() else 8)
-    return figure
+    ]
+
+
+def _relay_places(figure: Figure) -> list[tuple[Draw, SubplotSpec]]:
+    grid = figure.add_gridspec(4, 2, width_ratios=(1.0, 1.06), height_ratios=(1, 1, 0.9, 0.7))
+    return [
+        (draw_map, grid[0:2, 0]),
+        (carried.draw_storage, grid[0, 1]),
+        (carried.draw_slot_use, grid[1, 1]),
+        (carried.draw_totals, grid[2, 0]),
+        (draw_latency, grid[2, 1]),
+        (draw_outcomes, grid[3, 0]),
+        (carried.draw_spent, grid[3, 1]),
+    ]
+
+
+def _title_pad(ax: Axes, figure: Figure) -> float:
+    """Room for the legend between axes and title [pt]."""
+    legend = ax.get_legend()
+    if legend is None:
+        return 8
+    return 4 + 72 * float(legend.get_window_extent().height) / figure.dpi

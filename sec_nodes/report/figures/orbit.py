@@ -26,7 +26,7 @@ class _Pass:
 def draw_passes(ax: Axes, run: Run) -> str:
     """Draw the passes of the satellites; returns what to see in it."""
     end_s = _end_s(run)
-    passes = [item for item in _merged(run['passes']) if item.rise_s < end_s and item.set_s > 0]
+    passes = [item for item in passes_of(run['passes']) if item.rise_s < end_s and item.set_s > 0]
     if not passes:
         style.empty(ax, 'no satellite rose above the elevation mask')
         return 'No satellite rose above the elevation mask during the run.'
@@ -72,7 +72,7 @@ def _bar(ax: Axes, item: _Pass, row: int, end_s: float) -> None:
         )
 
 
-def _merged(passes: Table) -> list[_Pass]:
+def passes_of(passes: Table) -> list[_Pass]:
     """Passes in order of rise; rows that overlap are announcements of one and the same."""
     columns = ('satellite', 'name', 'rise_s', 'set_s', 'peak_elevation_rad')
     items = [_Pass(*row) for row in zip(*(passes[name] for name in columns), strict=True)]

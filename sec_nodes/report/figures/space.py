@@ -28,12 +28,21 @@ def draw_map(ax: Axes, run: Run) -> str:
         return 'Neither devices nor UAVs reported a position.'
     _area(ax, run)
     shown = _links(ax, run)
-    _devices(ax, run['devices'])
+    redrawn = len(run['relays']) > 0
+    if redrawn:
+        _scattered(ax, run['devices'])
+    else:
+        _devices(ax, run['devices'])
     _uavs(ax, run)
     ax.set_aspect('equal', adjustable='box')
     ax.set_xlabel('east [m]')
     ax.set_ylabel('north [m]')
     _legend(ax, shown)
+    if redrawn:
+        return (
+            'Dots are devices, dark those of the last slot: there are others in each slot. '
+            'Triangles are UAVs, discs their coverage. Blue links are urgent data.'
+        )
     return (
         'Dots are devices with their drift, lines the flights of the UAVs from ring to triangle, '
         'discs their coverage at the end. Blue links went to a UAV, orange stems up to a '
@@ -48,8 +57,9 @@ def _area(ax: Axes, run: Run) -> None:
         dashed: dict[str, Any] = {'fill': False, 'ec': '#b0b0b0', 'lw': 0.8, 'ls': (0, (4, 3))}
         ax.add_patch(Rectangle((0, 0), east, north, **dashed))
         margin = 0.08 * max(east, north)
-        ax.set_xlim(-margin, east + margin)
-        ax.set_ylim(-margin, north + margin)
+        x_m, y_m = run['devices']['x_m'], run['devices']['y_m']
+        ax.set_xlim(x_m.min(initial=0) - margin, x_m.max(initial=east) + margin)
+        ax.set_ylim(y_m.min(initial=0) - margin, y_m.max(initial=north) + margin)
     else:
         ax.margins(0.1)
 
@@ -80,6 +90,14 @@ def _devices(ax: Axes, devices: Table) -> None:
             mew=0.5,
             zorder=5,
         )
+
+
+def _scattered(ax: Axes, devices: Table) -> None:
+    """Devices that are others in each slot."""
+    last = devices['slot'] == devices['slot'].max(initial=0)
+    ax.plot(devices['x_m'], devices['y_m'], 'o', ms=1.5, color='#b5b5b5', mew=0, zorder=1.5)
+    now = devices.where(last)
+    ax.plot(now['x_m'], now['y_m'], 'o', ms=4, color=style.INK, mec='white', mew=0.5, zorder=5)
 
 
 def _uavs(ax: Axes, run: Run) -> None:

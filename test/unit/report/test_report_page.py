@@ -14,7 +14,7 @@ from synthetic_run import Plan, write_run
 
 from sec_nodes.report import ReportError, build
 from sec_nodes.report.figures import PLOTS
-from sec_nodes.report.figures.orbit import _merged
+from sec_nodes.report.figures.orbit import passes_of
 from sec_nodes.report.load import load_run
 
 PNG = b'\x89PNG\r\n\x1a\n'
@@ -99,7 +99,7 @@ def test_overlapping_announcements_are_one_pass(write_tables: Writer) -> None:
             {**row, 'rise_s': 5000.0, 'set_s': 5100.0, 'peak_elevation_rad': 0.2},
         ]
     )
-    passes = _merged(load_run(folder)['passes'])
+    passes = passes_of(load_run(folder)['passes'])
     assert [(p.rise_s, p.set_s, p.peak_rad) for p in passes] == [
         (0.0, 130.0, 0.7), (5000.0, 5100.0, 0.2)
     ]  # fmt: skip
