@@ -348,7 +348,6 @@ class FileStore:
         with path.open('r+b' if held_byte else 'wb') as file:
             file.seek(held_byte)
             file.write(memoryview(segment.data)[held_byte - segment.offset_byte :])
-            file.truncate()
 
     def _note(self, segment: Segment, is_known: bool) -> None:
         """Let the index say that the bytes are there."""
