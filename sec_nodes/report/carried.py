@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sec_nodes.loop.handover import FIRST_INITIAL_DEVICE, INITIAL_FILES
 from sec_nodes.loop.recorded import contents
 from sec_nodes.report.load import Run, Table
 from sec_nodes.report.statistics import ratio, statistics
@@ -18,7 +19,10 @@ BIT_PER_MBIT = 1e6
 ENERGIES = ('sensitive_radio', 'tolerant_radio', 'uav_compute', 'satellite_compute')
 """Columns of `relays` that the objective weighs, without their unit."""
 
-_OF_DEVICE = re.compile(r'd(\d+)-(\d+)')
+_INITIAL = re.compile(r'uav_(\d+)-initial-(\d+)')
+_DIGITS = 5e-10
+"""By how much a number in a table may be off, in parts of it."""
+
 _SHA256 = re.compile(r'[0-9a-f]{64}')
 _MOST_BYTE = 256 << 20
 """Files of a run beyond this sum are not made again to compare them."""
@@ -62,10 +66,10 @@ def summarise_carried(run: Run) -> dict[str, Any] | None:
 def conservation(run: Run) -> dict[str, Any]:
     """Whether all data are where they should be: at first + collected = uploaded + at the end.
 
-    Data are whole bytes, of each device and of each upload, so that a slot may miss the balance
-    by one byte for each of them. UAVs whose storage at the start is not recorded are passed over.
+    Data are counted in whole bytes, so that only the digits that tables keep are allowed for. UAVs
+    whose storage at the start is not recorded are passed over.
     """
-    relays, missing_bit = run['relays'], {}
+    relays, missing_bit, largest_bit = run['relays'], {}, 0.0
     for name in uav_names(relays):
         own = relays.where(relays['name'] == name)
         own = own.where(np.argsort(own['slot'], kind='stable'))
@@ -73,9 +77,11 @@ def conservation(run: Run) -> dict[str, Any]:
         first = stores.where((stores['name'] == name) & (stores['slot'] <= own['slot'][0]))
         if len(first):
             came_bit = first['stored_bit'][-1] + own['collected_bit'].sum()
-            missing_bit[name] = float(came_bit - own['uploaded_bit'].sum() - own['stored_bit'][-1])
-    slots = len(np.unique(relays['slot']))
-    tolerance_bit = slots * _rounding_bit(run)
+            went_bit = own['uploaded_bit'].sum() + own['stored_bit'][-1]
+            missing_bit[name] = float(came_bit - went_bit)
+            largest_bit = max(largest_bit, float(came_bit), float(went_bit))
+    share = run.scenario.get('flown', {}).get('byte_share', 1.0)
+    tolerance_bit = 0.5 * 8 / share + 2 * _DIGITS * largest_bit
     return {
         'holds': all(abs(bit) <= tolerance_bit for bit in missing_bit.values())
         if missing_bit
@@ -103,17 +109,21 @@ def checksum_states(run: Run) -> list[str]:
     seed = run.fleet.get('seed') if run.fleet.get('backend') == 'sim' else None
     if int(deliveries['size_byte'].sum()) > _MOST_BYTE:
         seed = None
-    columns = (deliveries[name] for name in ('file_id', 'size_byte', 'sha256'))
+    names = ('file_id', 'device_id', 'created_slot', 'size_byte', 'sha256')
+    columns = (deliveries[name].tolist() for name in names)
     return [_state(seed, *row) for row in zip(*columns, strict=True)]
 
 
-def _state(seed: int | None, file_id: str, size_byte: int, sha256: str) -> str:
+def _state(
+    seed: int | None, file_id: str, device: int, slot: int, size_byte: int, sha256: str
+) -> str:
     if not _SHA256.fullmatch(sha256):
         return 'unverified'
-    match = _OF_DEVICE.fullmatch(file_id)
-    if seed is None or not match:
+    if seed is None:
         return 'verified'
-    recorded = contents(seed, int(match[1]), int(match[2]), int(size_byte))
+    if match := _INITIAL.fullmatch(file_id):
+        device = FIRST_INITIAL_DEVICE + int(match[1]) * INITIAL_FILES + int(match[2])
+    recorded = contents(seed, device, slot, size_byte)
     return 'as recorded' if hashlib.sha256(recorded).hexdigest() == sha256 else 'altered'
 
 
@@ -127,14 +137,6 @@ def _files(run: Run) -> dict[str, Any]:
         'altered': sorted({f for f, s in zip(names, states, strict=True) if s == 'altered'}),
         'delivered_twice': sorted(name for name, times in Counter(names).items() if times > 1),
     }
-
-
-def _rounding_bit(run: Run) -> float:
-    """By how much the balance of a slot may miss, by rounding to bytes [bit]."""
-    scenario = run.scenario
-    share = scenario.get('flown', {}).get('byte_share', 1.0)
-    most_files = scenario.get('devices', {}).get('tolerant_count', (0, 0))[1]
-    return float(8 / share * (most_files + 1))
 
 
 def _mbit(table: Table, column: str) -> float:

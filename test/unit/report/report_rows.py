@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,3 +28,31 @@ def outcome(task_id: int, **values: Any) -> dict[str, Any]:
 def tasks(*task_ids: int) -> list[dict[str, Any]]:
     """Rows of tasks."""
     return [{'task_id': task_id, 'device_id': 0, 'slot': 0} for task_id in task_ids]
+
+
+def relay(slot: int, uav: int = 0, **values: Any) -> dict[str, Any]:
+    """A row of relays: nothing happened unless told otherwise."""
+    row: dict[str, Any] = dict.fromkeys(TABLES['relays'], 0)
+    row |= {'slot': slot, 'server_id': uav, 'name': f'uav_{uav}', 'storage_bit': 9e6}
+    return row | values
+
+
+def store(name: str, stored_bit: float, slot: int = 0, contact: bool = False) -> dict[str, Any]:
+    return {
+        'slot': slot, 'time_s': 3.0 * slot, 'name': name, 'stored_bit': stored_bit,
+        'storage_bit': 9e6, 'ground_contact': contact,
+    }  # fmt: skip
+
+
+def delivery(file_id: str, sha256: str, size_byte: int = 10, **values: Any) -> dict[str, Any]:
+    row = {
+        'time_s': 9.0, 'file_id': file_id, 'device_id': 3, 'created_slot': 1, 'slot': 2,
+        'satellite': 'satellite_0', 'size_byte': size_byte, 'size_bit': 8e4, 'sha256': sha256,
+    }  # fmt: skip
+    return row | values
+
+
+def describe(folder: Path, **scenario: Any) -> Path:
+    """Add run.json, with a byte that counts as eight bit unless told otherwise."""
+    (folder / 'run.json').write_text(json.dumps({'scenario': {'slot_s': 3.0, **scenario}}))
+    return folder

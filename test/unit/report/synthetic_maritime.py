@@ -238,7 +238,7 @@ class _Writer:
             size = int(out.uploaded_bit[0, m] * share / 8)
             if size:
                 device = m * self.settings.columns + self.settings.devices.sensitive_count[1]
-                self.waiting.append((f'd{device}-{slot}', device, slot, size))
+                self.waiting.append((f'{device}-{slot}', device, slot, size))
 
     def _delivery(self, slot: int, file_id: str, device: int, created: int, size: int) -> None:
         self.tables['deliveries'].add(

@@ -1,0 +1,76 @@
+"""What UAVs passed on, as figures and as a page."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from report_rows import Writer, describe, outcome, relay, store, tasks
+from rich.console import Console
+from synthetic_maritime import Voyage, write_voyage
+
+from sec_nodes.report import build, summarise, summary_table
+from sec_nodes.report.figures import CARRIED, overview, plots_of
+from sec_nodes.report.figures.carried import contact_spans
+from sec_nodes.report.load import load_run
+
+
+def test_contacts_are_joined_to_spans(write_tables: Writer) -> None:
+    seen = [store('satellite_0', 0.0, slot, slot in (1, 2, 5)) for slot in range(7)]
+    folder = write_tables(stores=seen, relays=[relay(6)])
+    assert contact_spans(load_run(describe(folder))) == [(3.0, 9.0), (15.0, 18.0)]
+    assert contact_spans(load_run(describe(write_tables(relays=[relay(6)])))) == []
+
+
+def test_a_page_on_data_stands_beside_that_on_tasks(tmp_path: Path) -> None:
+    folder = write_voyage(tmp_path / 'run', Voyage(slots=12, uavs=3, rises_s=0.0))
+    page = build(folder).read_text()
+    titles = re.findall(r'<h2>([^<]+)</h2>', page)
+    assert titles.index('Data carried') < titles.index('Storage of the UAVs')
+    assert {'Where the slots went', 'Files on the ground', 'Map', 'Latency by server'} <= {*titles}
+    assert 'Energy of a task' not in titles
+    assert page.count('as recorded</b>') == summarise(folder)['carried']['files']['delivered'] > 0
+    assert 'No data were lost or made up' in page
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(summary_table(folder))
+    text = console.export_text()
+    assert 'balance of data  kept on every UAV' in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_run_without_relays_says_nothing_of_data(write_tables: Writer) -> None:
+    folder = write_tables(tasks=tasks(1), outcomes=[outcome(1)])
+    assert summarise(folder)['carried'] is None
+    page = build(folder).read_text()
+    assert 'Data carried' not in page
+    assert 'Energy of a task' in page
+    for name in ('relays', 'stores', 'deliveries'):
+        (folder / f'{name}.csv').unlink()
+    assert summarise(folder)['notes'] == ['run.json is missing: the parameters of the run are not '
+                                          'known']  # fmt: skip
+
+
+@pytest.mark.parametrize('mode', ['bare', 'no pass', 'late', 'crowded'])
+def test_odd_runs_have_every_figure(write_tables: Writer, tmp_path: Path, mode: str) -> None:
+    if mode == 'bare':
+        folder = write_tables(relays=[relay(3)])
+    elif mode == 'no pass':
+        folder = write_voyage(tmp_path / 'a', Voyage(slots=2, uavs=1, rises_s=900.0))
+    elif mode == 'late':
+        large = {'devices.size_bit': [9e6, 9e6]}
+        folder = write_voyage(tmp_path / 'a', Voyage(3, 2, 0.0, 'no_offloading', large))
+    else:
+        folder = write_voyage(tmp_path / 'a', Voyage(slots=2, uavs=17))
+    run = load_run(folder)
+    for plot in (*plots_of(run), *CARRIED):
+        figure = Figure(dpi=30)
+        FigureCanvasAgg(figure)
+        assert plot.draw(figure.add_subplot(), run).endswith('.')
+        figure.canvas.draw()
+    overview(run)
+    if mode == 'late':
+        assert summarise(folder)['carried']['late_batches'] > 0
