@@ -76,7 +76,8 @@ def solve(
     if not problem.reachable.all():  # where nothing is sent, any rate will do that divides
         problem = replace(problem, snr_per_w=np.where(problem.reachable, problem.snr_per_w, 1.0))
     copies = np.arange(len(problem.cycles))
-    power_w = np.full(problem.cycles.shape, problem.largest_power_w)
+    first_w = _first_power_w(problem)
+    power_w = first_w.copy()
     time_price = np.zeros_like(power_w)
     response = Response.nothing(power_w.shape)
     market = np.empty((3, len(copies), 1))
@@ -91,7 +92,7 @@ def solve(
         response.put(copies, answer)
         time_price[copies] = uavs.time_price(answer, price)
         priced_w = power_step(problem, time_price)[copies]
-        priced_w = np.where(answer.ratio > 0, priced_w, problem.largest_power_w)
+        priced_w = np.where(answer.ratio > 0, priced_w, first_w[copies])
         change = np.abs(priced_w - power_w[copies]).max(axis=-1)
         power_w[copies] = priced_w
         copies = copies[change >= tolerance * problem.largest_power_w]
@@ -101,6 +102,15 @@ def solve(
         sacrificed=~in_time,
         passes=passes,
     )
+
+
+def _first_power_w(problem: SlotProblem) -> FloatArray:
+    """(B, M) power that suits a dear second: P_max, unless its energy would forbid to offload.
+
+    Dear is what a second is worth to the upload and saves of the energy of local computing.
+    """
+    saved_mbit_s = problem.local_mbit / np.where(problem.busy, problem.local_s, 1.0)
+    return priced_power_w(problem, np.maximum(problem.gain_mbit_s, 0.0) + saved_mbit_s)
 
 
 def _within_supply(needed_hz: FloatArray, supply_hz: float) -> BoolArray:

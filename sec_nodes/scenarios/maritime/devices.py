@@ -39,7 +39,9 @@ class Devices:
     @property
     def upload_s(self) -> FloatArray:
         """(B, M) time until every delay-sensitive device has uploaded T_up, (11) [s]."""
-        return channel.transmission_time_s(self.size_bit, self.rate_bit_s).max(axis=-1)
+        return channel.transmission_time_s(self.size_bit, self.rate_bit_s).max(
+            axis=-1, initial=0.0
+        )
 
     @property
     def batch_bit(self) -> FloatArray:
