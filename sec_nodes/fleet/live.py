@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sec_nodes.fleet.area import draw_area
 from sec_nodes.fleet.snapshot import STAGES, STATUSES, ServerView, Snapshot, TaskView
+from sec_nodes.report.questions import FRAMES, judge
 
 STATUS_STYLE = {
     'done': 'green', 'late': 'yellow', 'failed': 'red', 'rejected': 'magenta',
@@ -22,6 +23,8 @@ NOT_SENT = '-'
 HEADER_ROWS = 3
 BORDER = 2
 FIGURES = 4
+LEAST_AREA = 14
+"""Rows below which the map, with its frame and lines, gives way to what UAVs store."""
 
 
 def render(snapshot: Snapshot, width: int = 100, height: int = 30) -> RenderableType:
@@ -43,7 +46,7 @@ def render(snapshot: Snapshot, width: int = 100, height: int = 30) -> Renderable
     )
     layout['body'].split_row(
         Layout(_tasks(snapshot, left - 4, rows), size=left),
-        Layout(_area(snapshot, width - left - 4, rows)),
+        _places(snapshot, width - left - 4, body),
     )
     layout['footer'].split_row(
         Layout(_recent(snapshot, footer - BORDER), size=left),
@@ -60,7 +63,7 @@ def plain_line(snapshot: Snapshot) -> str:
         f'x{snapshot.real_time_factor:.2f}  {_controller(snapshot)}  '
         f'open {snapshot.n_open} {ended}  '
         f'p50 {snapshot.latency_p50_s:.2f} s p95 {snapshot.latency_p95_s:.2f} s  '
-        f'by {_tiers(snapshot)}'
+        f'by {_tiers(snapshot)}' + (f'  {_carried(snapshot)}' if snapshot.relays else '')
     )
 
 
@@ -176,8 +179,70 @@ def _figures(snapshot: Snapshot) -> list[Text]:
     return [latency, energy, answers, checks]
 
 
+def _places(snapshot: Snapshot, width: int, height: int) -> Layout:
+    """The map; with what UAVs store below it, or in its place where there is no room for both."""
+    if not snapshot.relays:
+        return Layout(_area(snapshot, width, height - BORDER))
+    storage = len(snapshot.relays) + 2 + BORDER
+    if height - storage < LEAST_AREA:
+        return Layout(_storage(snapshot, width, height - BORDER))
+    layout = Layout()
+    layout.split_column(
+        Layout(_area(snapshot, width, height - storage - BORDER)),
+        Layout(_storage(snapshot, width, storage - BORDER), size=storage),
+    )
+    return layout
+
+
+def _storage(snapshot: Snapshot, width: int, rows: int) -> Panel:
+    """How full each UAV is and what it passed on, and what has come down."""
+    names = sorted(snapshot.relays, key=_by_tier)
+    room = max(rows - 2, 1)
+    shown = names if len(names) <= room else names[: room - 1]
+    lines = [_storage_line(snapshot, name, width) for name in shown]
+    if len(shown) < len(names):
+        lines.append(Text(f'and {len(names) - len(shown)} more', 'bright_black'))
+    lines += [_contact_line(snapshot), Text(_carried(snapshot), no_wrap=True, overflow='ellipsis')]
+    return _panel(Group(*lines), 'stored [Gbit], x, upload from [s]')
+
+
+def _storage_line(snapshot: Snapshot, name: str, width: int) -> Text:
+    view, relay = snapshot.servers.get(name), snapshot.relays[name]
+    line = Text(no_wrap=True, overflow='ellipsis')
+    line.append(f'{name:<7.7}', 'cyan' if view is None or view.alive else 'bold red strike')
+    if view is not None and view.storage_bit > 0:
+        full = view.stored_bit / view.storage_bit
+        style = 'green' if full < 0.8 else 'yellow' if full < 0.98 else 'red'
+        line.append_text(bar([(view.stored_bit, style)], max(width - 27, 4), view.storage_bit))
+        line.append(f'{view.stored_bit / 1e9:>6.2f}')
+    if relay.late:
+        line.append(' late', 'red')
+    elif relay.satellite < 0:
+        line.append(' not in view', 'bright_black')
+    else:
+        line.append(f' x {relay.ratio:.2f} {relay.upload_start_s:.2f} s')
+    return line
+
+
+def _contact_line(snapshot: Snapshot) -> Text:
+    """Whom the satellite sees."""
+    over = any(relay.satellite >= 0 for relay in snapshot.relays.values())
+    down = any(view.ground_contact for view in snapshot.servers.values())
+    line = Text(no_wrap=True, overflow='ellipsis')
+    for seen, whom in ((over, 'area'), (down, 'ground station')):
+        line.append(f'{"★" if seen else "☆"} {whom}  ', 'magenta' if seen else 'bright_black')
+    return line
+
+
+def _carried(snapshot: Snapshot) -> str:
+    return (
+        f'{snapshot.uploaded_bit / 1e9:.2f} Gbit up, {snapshot.delivered_bit / 1e9:.2f} down '
+        f'in {snapshot.files} files'
+    )
+
+
 def _area(snapshot: Snapshot, width: int, rows: int) -> Panel:
-    uavs = [view for view in snapshot.servers.values() if view.is_uav]
+    uavs = [view for view in snapshot.servers.values() if view.is_uav and not snapshot.relays]
     uavs.sort(key=lambda view: _by_tier(view.name))
     lines = _passes(snapshot)
     room = max(rows - len(lines) - 5, 1)
@@ -233,7 +298,10 @@ def _task_line(task: TaskView) -> Text:
         line.append(f'{task.status}: {task.reason}', STATUS_STYLE[task.status])
         return line
     line.append(f'{task.latency_s:>5.2f}/{task.deadline_s:.2f} s ', STATUS_STYLE[task.status])
-    if task.truth:
+    if task.question_kind == FRAMES and task.truth:
+        hits, count = judge(task.question_kind, task.answer, task.truth)
+        line.append(f'{hits}/{count} frames', 'green' if hits == count else 'yellow')
+    elif task.truth:
         mark, style = ('✓', 'green') if task.answer == task.truth else ('✗', 'red')
         line.append(f'{mark} ', style)
         line.append(task.truth if mark == '✓' else f'{task.truth} → {task.answer}')

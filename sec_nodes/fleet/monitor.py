@@ -71,6 +71,8 @@ class Monitor:
             (names.SLOT_OUTCOME, board.on_slot_outcome),
             (names.TASK_OUTCOME, board.on_task_outcome),
             (names.VISIBILITY, board.on_visibility),
+            (names.RELAY_REPORT, board.on_relay_report),
+            (names.DELIVERY, board.on_delivery),
         ):
             self._node.create_subscription(topic.type, topic.name, callback, topic.qos)
         self._thread.start()

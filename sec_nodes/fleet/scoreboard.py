@@ -16,10 +16,12 @@ from sec_nodes.fleet.snapshot import (
     STAGES,
     STATUSES,
     PassView,
+    RelayView,
     ServerView,
     Snapshot,
     TaskView,
 )
+from sec_nodes.report.questions import judge
 
 RECENT = 12
 EVENTS = 20
@@ -57,13 +59,17 @@ class Scoreboard:
         self._ended: Counter[str] = Counter()
         self._served: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._energy_j: Counter[str] = Counter()
-        self._judged: Counter[bool] = Counter()
+        self._right = self._known = 0
         self._latencies_s: deque[float] = deque(maxlen=LATENCIES)
         self._repaired = self._dropped = 0
         self._tasks: set[int] = set()
         self._devices: dict[int, tuple[float, float]] = {}
         self._links: dict[int, str] = {}
         self._servers: dict[str, ServerView] = {}
+        self._relays: dict[str, RelayView] = {}
+        self._relayed: set[tuple[int, int]] = set()
+        self._uploaded_bit, self._late_batches = 0.0, 0
+        self._files: dict[str, float] = {}
         self._recent: deque[TaskView] = deque(maxlen=RECENT)
         self._events: deque[str] = deque(maxlen=EVENTS)
 
@@ -78,13 +84,18 @@ class Scoreboard:
                 latency_p50_s=p50_s,
                 latency_p95_s=p95_s,
                 energy_j=dict(self._energy_j),
-                right=self._judged[True],
-                judged=self._judged.total(),
+                right=self._right,
+                judged=self._known,
                 repaired=self._repaired,
                 dropped=self._dropped,
                 devices=dict(self._devices),
                 links=dict(self._links),
                 servers=dict(self._servers),
+                relays=dict(self._relays),
+                uploaded_bit=self._uploaded_bit,
+                late_batches=self._late_batches,
+                files=len(self._files),
+                delivered_bit=sum(self._files.values()),
                 recent=tuple(reversed(self._recent)),
                 events=tuple(reversed(self._events)),
             )
@@ -142,6 +153,9 @@ class Scoreboard:
                     energy_left=left,
                     backlog_s=server.backlog_s,
                     alive=server.alive,
+                    stored_bit=server.stored_bit,
+                    storage_bit=server.storage_bit,
+                    ground_contact=server.ground_contact,
                 )
 
     def on_assignments(self, message: Any) -> None:
@@ -188,7 +202,8 @@ class Scoreboard:
             if status in ('done', 'late'):
                 self._latencies_s.append(message.latency_s)
                 if message.truth:
-                    self._judged[message.answer == message.truth] += 1
+                    hits, count = judge(message.question_kind, message.answer, message.truth)
+                    self._right, self._known = self._right + hits, self._known + count
             self._recent.append(
                 TaskView(
                     status=status,
@@ -197,9 +212,37 @@ class Scoreboard:
                     deadline_s=message.deadline_s,
                     answer=message.answer,
                     truth=message.truth,
+                    question_kind=message.question_kind,
                     reason=message.reason,
                 )
             )
+
+    def on_relay_report(self, message: Any) -> None:
+        """sec_offload/msg/RelayReport."""
+        with self._lock:
+            if (message.slot, message.server_id) in self._relayed:
+                return
+            self._relayed.add((message.slot, message.server_id))
+            self._relays[message.name] = RelayView(
+                satellite=message.satellite,
+                ratio=message.ratio,
+                upload_start_s=message.upload_start_s,
+                late=message.late,
+            )
+            self._uploaded_bit += message.uploaded_bit
+            self._late_batches += message.late
+            if message.name in self._servers:
+                server = self._servers[message.name]
+                self._servers[message.name] = replace(
+                    server, stored_bit=message.stored_bit, storage_bit=message.storage_bit
+                )
+
+    def on_delivery(self, message: Any) -> None:
+        """sec_offload/msg/Delivery."""
+        with self._lock:
+            if message.file_id in self._files:
+                self._note(f'{message.file_id} is delivered again')
+            self._files[message.file_id] = message.size_bit
 
     def on_visibility(self, message: Any) -> None:
         """sec_offload/msg/VisibilityWindows."""

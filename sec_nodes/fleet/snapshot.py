@@ -26,6 +26,11 @@ class ServerView:
     """Share of the battery that is left; none where energy is no limit."""
     backlog_s: float = 0.0
     alive: bool = True
+    stored_bit: float = 0.0
+    storage_bit: float = 0.0
+    """Size of its storage [bit]; 0 where it is not limited, or where there is none."""
+    ground_contact: bool = False
+    """Whether the ground station sees it."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,20 @@ class TaskView:
     deadline_s: float
     answer: str = ''
     truth: str = ''
+    question_kind: str = ''
     reason: str = ''
+
+
+@dataclass(frozen=True)
+class RelayView:
+    """What a UAV did in the last slot that it reported on."""
+
+    satellite: int
+    """Server that it passed data on to; negative if none was in view."""
+    ratio: float
+    upload_start_s: float
+    """Since the start of the slot [s]."""
+    late: bool
 
 
 @dataclass(frozen=True)
@@ -80,7 +98,7 @@ class Snapshot:
     """Energy of all tasks by stage [J]."""
     right: int = 0
     judged: int = 0
-    """Answers to pictures whose content is known."""
+    """Answers to pictures whose content is known; frames of one task count one by one."""
     repaired: int = 0
     dropped: int = 0
     """Decisions that broke a constraint: replaced, or not replaceable."""
@@ -90,6 +108,15 @@ class Snapshot:
     links: dict[int, str] = field(default_factory=dict)
     """Server of each device that sent a task in the last slot."""
     servers: dict[str, ServerView] = field(default_factory=dict)
+    relays: dict[str, RelayView] = field(default_factory=dict)
+    """UAVs that pass data on to a satellite, by name."""
+    uploaded_bit: float = 0.0
+    """What they have handed to satellites so far [bit]."""
+    late_batches: int = 0
+    files: int = 0
+    """Files on the ground."""
+    delivered_bit: float = 0.0
+    """What these files stand for [bit]."""
     passes: tuple[PassView, ...] = ()
     recent: tuple[TaskView, ...] = ()
     """Last tasks, the newest first."""

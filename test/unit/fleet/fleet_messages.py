@@ -32,6 +32,7 @@ def server(name: str, uav: bool, position: Message, **changes) -> Message:
     values = {
         'name': name, 'kind': 0 if uav else 1, 'position': position, 'tracking_error_m': 0.05,
         'has_battery': uav, 'energy_left_j': 400e3, 'backlog_s': 0.0, 'alive': True,
+        'stored_bit': 0.0, 'storage_bit': 0.0, 'ground_contact': False,
     }  # fmt: skip
     return Message(**{**values, **changes})
 
@@ -62,7 +63,7 @@ def slot_outcome(slot: int, **changes) -> Message:
 def task_outcome(status: int = 0, server: str = 'uav_0', **changes) -> Message:
     values = {
         'status': status, 'server_name': server, 'latency_s': 0.5, 'deadline_s': 0.8,
-        'answer': 'raft', 'truth': 'raft', 'reason': '',
+        'answer': 'raft', 'truth': 'raft', 'reason': '', 'question_kind': '',
         'energy': Message(front_j=1.0, upload_j=2.0, back_j=3.0, download_j=4.0),
     }  # fmt: skip
     return Message(**{**values, **changes})
@@ -75,3 +76,16 @@ def visibility(*windows: tuple[str, float, float]) -> Message:
             for name, rise_s, set_s in windows
         ]
     )
+
+
+def relay_report(slot: int, uav: int = 0, **changes) -> Message:
+    values = {
+        'slot': slot, 'server_id': uav, 'name': f'uav_{uav}', 'satellite': 2, 'ratio': 0.25,
+        'upload_start_s': 1.25, 'late': False, 'uploaded_bit': 5e8, 'stored_bit': 3e9,
+        'storage_bit': 12e9,
+    }  # fmt: skip
+    return Message(**{**values, **changes})
+
+
+def delivery(file_id: str, size_bit: float = 2e8) -> Message:
+    return Message(file_id=file_id, size_bit=size_bit)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 
 import fleet_messages as make
 import pytest
@@ -159,6 +160,66 @@ def test_live_view_gives_the_terminal_back():
     view.close()
     assert '\x1b[?1049l' in console.file.getvalue(), 'leaves the alternate screen'
     assert '\x1b[?25h' in console.file.getvalue(), 'shows the cursor again'
+
+
+def test_storage_and_deliveries_are_added_up(relaying):
+    assert relaying.relays['uav_0'].ratio == 0.25
+    assert relaying.servers['uav_0'].stored_bit == 3e9
+    assert relaying.uploaded_bit == pytest.approx(1.5e9)  # the report that came again counts once
+    assert relaying.late_batches == 1
+    assert (relaying.files, relaying.delivered_bit) == (2, pytest.approx(3e8))
+    assert relaying.events[0].endswith('5-0 is delivered again')
+
+
+@pytest.fixture
+def relaying() -> Snapshot:
+    board = scoreboard()
+    board.on_run_state(make.run_state())
+    uavs = [make.server(f'uav_{i}', True, make.point(250, 250, 500)) for i in (0, 1)]
+    satellite = make.server('satellite_0', False, make.point(0, 0, 8e5), ground_contact=True)
+    board.on_server_report(make.Message(servers=[*uavs, satellite]))
+    for report in (
+        make.relay_report(0),
+        make.relay_report(0, 1, satellite=-1, late=True),
+        make.relay_report(1),
+        make.relay_report(1),
+    ):
+        board.on_relay_report(report)
+    for file_id, size_bit in (('5-0', 1e8), ('6-0', 2e8), ('5-0', 1e8)):
+        board.on_delivery(make.delivery(file_id, size_bit))
+    board.on_task_outcome(
+        make.task_outcome(question_kind='frames', answer='raft sea', truth='raft raft')
+    )
+    return board.snapshot()
+
+
+@pytest.mark.parametrize(('width', 'height'), [(80, 24), (100, 40), (60, 16), (20, 8)])
+def test_storage_fits_the_terminal(relaying, width, height):
+    views = {f'uav_{i}': relaying.relays['uav_0'] for i in range(10)}
+    for snapshot in (relaying, dataclasses.replace(relaying, relays=views)):
+        lines = drawn(snapshot, width, height).splitlines()
+        assert len(lines) <= height
+        assert max(map(cell_len, lines)) <= width
+
+
+def test_storage_is_drawn_with_what_was_passed_on(relaying):
+    for height in (24, 44):
+        text = drawn(relaying, 100, height)
+        for part in (
+            'uav_0', '█░', '3.00 x 0.25 1.25 s', '3.00 late', '★ area',
+            '★ ground station', '1.50 Gbit up, 0.30 down in 2 files', '1/2 frames',
+            '50 % right',
+        ):  # fmt: skip
+            assert part in text, part
+        assert ('• device' in text) is (height == 44)
+    assert '0.30 down in 2 files' in plain_line(relaying)
+
+
+def test_many_relays_leave_room_for_what_came_down(relaying):
+    views = {f'uav_{i}': relaying.relays['uav_0'] for i in range(20)}
+    text = drawn(dataclasses.replace(relaying, relays=views), 80, 24)
+    assert re.search(r'and \d+ more', text)
+    assert '0.30 down in 2 files' in text
 
 
 def test_bar_and_clock():
