@@ -246,7 +246,7 @@ class RelayingNode(ServerNode):
         frames = np.asarray(decode(packet_from(message), None, dtype))
         wanted = tuple(shape or ())[1:]
         if frames.ndim != 4 or frames.shape[1:] != wanted:
-            raise PayloadError(f'shape is {frames.shape}, expected (frames, *{wanted})')
+            raise PayloadError(f'shape is {frames.shape}, expected frames of {wanted}')
         if not 0 < len(frames) <= MOST_FRAMES:
             raise PayloadError(f'{len(frames)} frames, 1 to {MOST_FRAMES} are taken')
         return frames
