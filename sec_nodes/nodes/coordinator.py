@@ -75,7 +75,11 @@ class Parameters(CommonParameters):
         high=60.0,
     )
     attempt_timeout_s: float = parameter(
-        15.0, 'time without news after which a try is given up [s]', low=0.1, high=3600.0
+        15.0,
+        'time without news after which a try is given up [s]; in lockstep wall time without news '
+        'of any',
+        low=0.1,
+        high=3600.0,
     )
     report_timeout_s: float = parameter(
         5.0, 'wall time to wait for the reports of a slot [s]', low=0.1, high=60.0
@@ -146,7 +150,7 @@ class CoordinatorNode(SecNode):
         self.listen(names.READY, lambda message: self.unready.discard(message.data))
         name, kind = names.INJECT_FAILURE
         self.create_service(kind, name, self.on_inject_failure)
-        self.phase_at = self.resent_at = self.slot_at = time.monotonic()
+        self.phase_at = self.resent_at = self.slot_at = self.news_at = time.monotonic()
         self.outcome = msg.SlotOutcome()
         self.announce(msg.RunState.WAITING, 'for the nodes of the fleet')
         self.create_wall_timer(TICK_S, self.tick)
@@ -430,6 +434,7 @@ class CoordinatorNode(SecNode):
 
     def on_task_report(self, report: msg.TaskReport) -> None:
         """A try has brought an answer, or has failed."""
+        self.news_at = time.monotonic()
         self.desk.take(report)
         self.progress()
 
@@ -477,7 +482,7 @@ class CoordinatorNode(SecNode):
         for entry in self.ledger.in_flight():
             patience_s = self.chosen.attempt_timeout_s
             if self.clock.lockstep or entry.last_try is None:
-                waited_s = time.monotonic() - self.phase_at
+                waited_s = time.monotonic() - max(self.phase_at, self.news_at)
             else:
                 waited_s = self.clock.now_s() - entry.last_try.assigned_s
                 patience_s += entry.task.deadline_s

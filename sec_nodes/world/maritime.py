@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache
 
 import numpy as np
 
 from sec_nodes.inference.manifest import Manifest
-from sec_nodes.inference.pictures import FolderPictures, Picture, PictureSource, RenderedPictures
+from sec_nodes.inference.pictures import (
+    FolderPictures,
+    Picture,
+    PictureSource,
+    RenderedPictures,
+    picture_seed,
+)
 from sec_nodes.loop.ledger import Task
 from sec_nodes.loop.links import Receivers
 from sec_nodes.loop.satellites import SatelliteView
@@ -31,6 +37,8 @@ _COVERED_SLACK_M = 1e-6
 _TRACK_STEP_S = 1.0
 FRAMES = 'frames'
 """Kind of question that a batch of frames is: what is on each?"""
+SHOTS = 64
+"""Different pictures that cameras see in a run: rendering one takes longer than to look at it."""
 
 
 class MaritimeWorld(World):
@@ -82,15 +90,21 @@ class MaritimeWorld(World):
         return MaritimeDevices(self.settings, ids, seed)
 
     def sights(self, images: str, seed: int) -> Callable[[Task], Sight]:
-        """Frames of a camera: as many as the size of the task stands for, at least one."""
+        """Frames of a camera, at least one: as many as the size of the task stands for."""
         classes = self.manifest.classifier(self.device_model).classes
         source: PictureSource = (
             FolderPictures(images, classes=classes) if images else RenderedPictures()
         )
 
+        shot = lru_cache(SHOTS)(lambda number: source.picture(seed, 0, 0, number))
+
         def sight(task: Task) -> Sight:
             frames = max(1, round(task.input_bit / self.settings.flown.frame_bit))
-            return Sight(partial(_frames, source, seed, task, frames), kind=FRAMES)
+            numbers = [
+                picture_seed(seed, task.device_id, task.slot, frame) % SHOTS
+                for frame in range(frames)
+            ]
+            return Sight(lambda: _joined([shot(number) for number in numbers]), kind=FRAMES)
 
         return sight
 
@@ -297,9 +311,8 @@ class Orbit:
         )
 
 
-def _frames(source: PictureSource, seed: int, task: Task, count: int) -> Picture:
+def _joined(shots: list[Picture]) -> Picture:
     """Several frames (count, rows, columns, 3) as one picture; labels joined by spaces."""
-    shots = [source.picture(seed, task.device_id, task.slot, number) for number in range(count)]
-    labels = [shot.label for shot in shots]
-    known = ' '.join(label for label in labels if label) if all(labels) else None
+    labels = [shot.label for shot in shots if shot.label]
+    known = ' '.join(labels) if len(labels) == len(shots) else None
     return Picture(np.stack([shot.image for shot in shots]), known, shots[0].name)
