@@ -19,7 +19,9 @@ BIT_PER_MBIT = 1e6
 ENERGIES = ('sensitive_radio', 'tolerant_radio', 'uav_compute', 'satellite_compute')
 """Columns of `relays` that the objective weighs, without their unit."""
 
-_INITIAL = re.compile(r'uav_(\d+)-initial-(\d+)')
+INITIAL = re.compile(r'uav_(\d+)-initial-(\d+)')
+"""Names of files that a UAV had before the run: UAV and number."""
+
 _DIGITS = 5e-10
 """By how much a number in a table may be off, in parts of it."""
 
@@ -121,7 +123,7 @@ def _state(
         return 'unverified'
     if seed is None:
         return 'verified'
-    if match := _INITIAL.fullmatch(file_id):
+    if match := INITIAL.fullmatch(file_id):
         device = FIRST_INITIAL_DEVICE + int(match[1]) * INITIAL_FILES + int(match[2])
     recorded = contents(seed, device, slot, size_byte)
     return 'as recorded' if hashlib.sha256(recorded).hexdigest() == sha256 else 'altered'

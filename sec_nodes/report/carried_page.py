@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sec_nodes.report.carried import checksum_states
+from sec_nodes.report.carried import INITIAL, checksum_states
 from sec_nodes.report.load import Run
-from sec_nodes.report.units import data, joule, percent, seconds
+from sec_nodes.report.units import NONE, data, joule, percent, seconds
 
 _MOST_FILES = 200
 """Rows of the table of deliveries, the newest ones."""
@@ -129,15 +129,15 @@ def _files(run: Run) -> str:
     for row in np.argsort(-files['time_s'], kind='stable')[:_MOST_FILES]:
         created_slot, sha256 = int(files['created_slot'][row]), str(files['sha256'][row])
         after_s = float(files['time_s'][row]) - created_slot * run.slot_s
-        state = states[row]
+        state, before = states[row], INITIAL.fullmatch(files['file_id'][row]) is not None
         rows.append(
             _row(
                 (
                     html.escape(files['file_id'][row]),
-                    str(files['device_id'][row]),
-                    f'slot {created_slot}',
+                    NONE if before else str(files['device_id'][row]),
+                    'before the run' if before else f'slot {created_slot}',
                     f'slot {files["slot"][row]}',
-                    f'{after_s:.0f} s',
+                    NONE if before else f'{after_s:.0f} s',
                     f'{files["size_byte"][row]:,} B',
                     data(files['size_bit'][row] / 1e6),
                     f'<b class="{_STYLES[state]}">{state}</b> '

@@ -105,7 +105,11 @@ def _tiles(summary: dict[str, Any]) -> str:
             f'of {accuracy["known"]} {_answers(summary)} with known truth',
         ),
         ('latency', seconds(latency['p50']), f'median; p99 {seconds(latency["p99"])}'),
-        *_energy_tile(summary),
+        (
+            'energy',
+            joule(summary['energy_j']['per_answered_task']),
+            'per answered task, without propulsion',
+        ),
         ('speed', times(factor), 'simulated over wall time'),
     )
     return '\n'.join(
@@ -113,14 +117,6 @@ def _tiles(summary: dict[str, Any]) -> str:
         f'<small>{html.escape(detail)}</small></div>'
         for label, value, detail in tiles
     )
-
-
-def _energy_tile(summary: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:
-    """Energy of a task; nothing where it belongs to what UAVs relay, and is told with that."""
-    if summary['carried'] is not None:
-        return ()
-    per_task = joule(summary['energy_j']['per_answered_task'])
-    return (('energy', per_task, 'per answered task, without propulsion'),)
 
 
 def _answers(summary: dict[str, Any]) -> str:

@@ -81,7 +81,7 @@ def _facts(summary: dict[str, Any]) -> Grid:
     grid.add_column()
     grid.add_row('deadlines met', percent(tasks['deadline_satisfaction']))
     grid.add_row(
-        'energy' if summary['carried'] is None else 'device energy',
+        'energy',
         f'{joule(energy["per_answered_task"])} per answer, {joule(energy["total"])} in all; '
         f'propulsion {joule(energy["propulsion"])}',
     )

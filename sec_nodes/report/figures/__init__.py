@@ -56,9 +56,10 @@ CARRIED = (
 
 
 def plots_of(run: Run) -> tuple[Plot, ...]:
-    """Figures on tasks and servers that make sense for a run."""
-    # What urgent data cost is not known task by task where UAVs relay them together.
-    return tuple(p for p in PLOTS if not (p.draw is draw_energy and len(run['relays'])))
+    """Figures on tasks and servers that have something to show."""
+    error_m = run['uavs']['tracking_error_m']
+    hovering = len(run['relays']) > 0 and not (error_m > 0).any()
+    return tuple(plot for plot in PLOTS if not (hovering and plot.draw is draw_tracking))
 
 
 def single(plot: Plot, run: Run) -> tuple[Figure, str]:

@@ -87,7 +87,7 @@ class _Writer:
         self.tables['passes'].add(
             {
                 'satellite': 0,
-                'name': 'satellite_0',
+                'name': 'satellite 0',
                 'rise_s': rises_s,
                 'set_s': rises_s + self.scenario.visible_s,
                 'peak_elevation_rad': math.pi / 2,

@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from report_rows import Writer, describe, outcome, relay, store, tasks
+from report_rows import Writer, delivery, describe, outcome, relay, store, tasks
 from rich.console import Console
 from synthetic_maritime import Voyage, write_voyage
 
 from sec_nodes.report import build, summarise, summary_table
-from sec_nodes.report.figures import CARRIED, overview, plots_of
+from sec_nodes.report.carried_page import _files
+from sec_nodes.report.figures import CARRIED, PLOTS, overview
 from sec_nodes.report.figures.carried import contact_spans
 from sec_nodes.report.load import load_run
+from sec_nodes.report.units import NONE
 
 
 def test_contacts_are_joined_to_spans(write_tables: Writer) -> None:
@@ -26,13 +28,24 @@ def test_contacts_are_joined_to_spans(write_tables: Writer) -> None:
     assert contact_spans(load_run(describe(write_tables(relays=[relay(6)])))) == []
 
 
+def test_a_file_from_before_the_run_has_no_age(write_tables: Writer) -> None:
+    sha256 = 'ab' * 32
+    rows = [
+        delivery('uav_0-initial-03', sha256, created_slot=0),
+        delivery('3-1', sha256, created_slot=1, time_s=9.0),
+    ]
+    table = _files(load_run(describe(write_tables(relays=[relay(0)], deliveries=rows))))
+    _, first, second = (re.findall(r'<td>(.*?)</td>', line) for line in table.splitlines())
+    assert first[:5] == ['uav_0-initial-03', NONE, 'before the run', 'slot 2', NONE]
+    assert second[:5] == ['3-1', '3', 'slot 1', 'slot 2', '6 s']
+
+
 def test_a_page_on_data_stands_beside_that_on_tasks(tmp_path: Path) -> None:
     folder = write_voyage(tmp_path / 'run', Voyage(slots=12, uavs=3, rises_s=0.0))
     page = build(folder).read_text()
     titles = re.findall(r'<h2>([^<]+)</h2>', page)
     assert titles.index('Data carried') < titles.index('Storage of the UAVs')
     assert {'Where the slots went', 'Files on the ground', 'Map', 'Latency by server'} <= {*titles}
-    assert 'Energy of a task' not in titles
     assert page.count('as recorded</b>') == summarise(folder)['carried']['files']['delivered'] > 0
     assert 'No data were lost or made up' in page
     console = Console(width=80, record=True, file=io.StringIO())
@@ -47,7 +60,6 @@ def test_a_run_without_relays_says_nothing_of_data(write_tables: Writer) -> None
     assert summarise(folder)['carried'] is None
     page = build(folder).read_text()
     assert 'Data carried' not in page
-    assert 'Energy of a task' in page
     for name in ('relays', 'stores', 'deliveries'):
         (folder / f'{name}.csv').unlink()
     assert summarise(folder)['notes'] == ['run.json is missing: the parameters of the run are not '
@@ -66,7 +78,7 @@ def test_odd_runs_have_every_figure(write_tables: Writer, tmp_path: Path, mode: 
     else:
         folder = write_voyage(tmp_path / 'a', Voyage(slots=2, uavs=17))
     run = load_run(folder)
-    for plot in (*plots_of(run), *CARRIED):
+    for plot in (*PLOTS, *CARRIED):
         figure = Figure(dpi=30)
         FigureCanvasAgg(figure)
         assert plot.draw(figure.add_subplot(), run).endswith('.')
