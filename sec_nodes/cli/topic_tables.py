@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from sec_nodes.cli.page_tables import markdown
 from sec_nodes.cli.parameter_tables import NODES, markdown_tables, node_parameters
 from sec_nodes.paths import share_dir
+from sec_nodes.scenarios.registry import imported
 
 PUBLISH = {'advertise', 'create_publisher'}
 SUBSCRIBE = {'listen', 'create_subscription', '_record', '_record_flight'}
@@ -37,11 +38,21 @@ ROLES = {
 }
 LISTENS_TO_TABLES = {'_tables', '_flights', '_payloads'}
 """Methods of the recorder that list what it subscribes to."""
+WITH_RELAYS = {
+    'device': 'sec_nodes.nodes.data_source:DataSource',
+    'uav': 'sec_nodes.nodes.relay_uav:RelayUavNode',
+    'satellite': 'sec_nodes.nodes.relay_satellite:RelaySatelliteNode',
+}
+"""What nodes are, or have besides, where UAVs pass things on."""
 MONITOR = '`sec up`'
 """How the part of `sec up` that watches a run is called here."""
-VEHICLES = {'VEHICLE_PAYLOAD': '<server>', **dict.fromkeys(
-    ('VEHICLE_ODOMETRY', 'VEHICLE_SETPOINT', 'VEHICLE_TRACKING_ERROR', 'VEHICLE_PATH'), '<uav>'
-)}  # fmt: skip
+VEHICLES = {
+    'VEHICLE_PAYLOAD': '<server>', 'VEHICLE_RELAY': '<satellite>', 'VEHICLE_DATA': '<store>',
+    **dict.fromkeys(
+        ('VEHICLE_ODOMETRY', 'VEHICLE_SETPOINT', 'VEHICLE_TRACKING_ERROR', 'VEHICLE_PATH'),
+        '<uav>',
+    ),
+}  # fmt: skip
 
 INTRODUCTION = """\
 # Interfaces
@@ -51,7 +62,8 @@ This page is generated, and a test compares it with the code: change the sources
 
 Names are relative, so that a namespace may stand before the whole fleet; `/clock` and
 `/diagnostics` are absolute. `<uav>` stands for `uav_0`, `uav_1` ..., `<server>` for these and
-`satellite_0`, `satellite_1` ... Fields with unit, frame and range are described in
+`satellite_0`, `satellite_1` ..., `<satellite>` for the latter, `<store>` for all of them and
+`ground_station`. Fields with unit, frame and range are described in
 [msg/](../msg) and [srv/](../srv). Positions are in the frame `map`: metres east, north and up of
 the south-west corner of the area. No transforms are published on `/tf`.
 
@@ -63,8 +75,8 @@ PARAMETERS = """\
 All are read-only: what may change while running has a service. A value outside its range ends the
 node with exit code 2 and one line that names it. `use_sim_time` is true for every node but the
 coordinator where `backend` is `sim`. `sec up` and the launch files set `scenario`, `seed`, `run`,
-`slots`, `speed`, `backend`, `await_nodes`, `images`, `controller` and `run_dir` from the fleet;
-the others may stand below `params` of a process there."""
+`slots`, `speed`, `backend`, `await_nodes`, `images`, `controller`, `run_dir` and
+`store_dir` from the fleet; the others may stand below `params` of a process there."""
 
 PURPOSES = {
     'CLOCK': 'Simulated time, every 20 ms of wall time; in lockstep every 100 ms and at jumps.',
@@ -142,7 +154,10 @@ def _users() -> Iterator[tuple[str, list[type]]]:
         kind = next(
             item for item in own if item.__module__ == module.__name__ and issubclass(item, Node)
         )
-        yield node, _parts(kind)
+        parts = _parts(kind)
+        if node in WITH_RELAYS:
+            parts += [part for part in _parts(imported(WITH_RELAYS[node])) if part not in parts]
+        yield node, parts
     yield MONITOR, [import_module('sec_nodes.fleet.monitor').Monitor]
 
 
