@@ -264,16 +264,20 @@ def train(
 
 @app.command()
 def reproduce(
-    experiment: Annotated[str, typer.Argument(help='Whose experiments: mllm.')],
+    experiment: Annotated[str, typer.Argument(help='Whose experiments: mllm or maritime.')],
     figure: Annotated[
         list[int] | None,
         typer.Option(help='Number of a figure of the paper. Repeatable; default: all.'),
+    ] = None,
+    table: Annotated[
+        list[int] | None,
+        typer.Option(help='Number of a table of the paper. Repeatable; default: all.'),
     ] = None,
     quick: Annotated[
         bool, typer.Option('--quick', help='Minutes on two cores: short trainings. The default.')
     ] = False,
     full: Annotated[
-        bool, typer.Option('--full', help='As much as one would publish: days.')
+        bool, typer.Option('--full', help='As much as one would publish: days where one trains.')
     ] = False,
     results: Annotated[
         Path, typer.Option(help='Folder that gets one folder; what is in it is not done again.')
@@ -284,8 +288,8 @@ def reproduce(
 ) -> None:
     """Carry out the experiments of a paper anew: train, evaluate, draw, and judge its claims.
 
-    Needs torch (`make setup-train`) as long as there is something to train. Ctrl-C interrupts;
-    the same command goes on.
+    mllm needs torch (`make setup-train`) as long as there is something to train; maritime has
+    nothing to train. Ctrl-C interrupts; the same command goes on.
 
     Exit codes: 0 finished, 1 a training or evaluation failed, 2 wrong input, 130 interrupted.
     """
@@ -294,6 +298,7 @@ def reproduce(
     order = Order(
         experiment=experiment,
         figures=figure or [],
+        tables=table or [],
         quick=quick,
         full=full,
         results=results,

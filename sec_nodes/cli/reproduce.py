@@ -13,18 +13,14 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 from sec_nodes.cli.training_environment import go_on_there, has_libraries
-from sec_nodes.config import ConfigError, suggest
-from sec_nodes.experiments.jobs import Store, Training, needs
-from sec_nodes.experiments.mllm.figures import FIGURES
-from sec_nodes.experiments.mllm.plans import FULL, QUICK, Plan
-from sec_nodes.experiments.mllm.reproduce import JOBS, publish, reproduce
+from sec_nodes.config import ConfigError
+from sec_nodes.experiments.registry import experiment
+from sec_nodes.experiments.reproduction import AnyExperiment, Named, publish, reproduce
+from sec_nodes.experiments.rows import Exhibit
 from sec_nodes.experiments.runner import JobError, Progress
 from sec_nodes.learning.jobs import cores
 from sec_nodes.paths import share_dir
 
-EXPERIMENTS = ('mllm',)
-LIBRARIES = ('torch', 'tensorboard')
-"""What trainings need."""
 FAILED, INTERRUPTED = 1, 130
 
 
@@ -34,7 +30,8 @@ class Order:
 
     experiment: str
     figures: Sequence[int]
-    """None of them stands for all."""
+    tables: Sequence[int]
+    """Without either all are meant."""
     quick: bool
     full: bool
     results: Path
@@ -44,11 +41,12 @@ class Order:
         """The same order for a command line."""
         given = ['reproduce', self.experiment, '--results', str(self.results)]
         given += [text for number in self.figures for text in ('--figure', str(number))]
+        given += [text for number in self.tables for text in ('--table', str(number))]
         flags = {'--quick': self.quick, '--full': self.full, '--publish': self.publish}
         return [*given, *(name for name, wanted in flags.items() if wanted)]
 
 
-def carry_out(order: Order, console: Console, plan: Plan | None = None) -> int:
+def carry_out(order: Order, console: Console, plan: Named | None = None) -> int:
     """Reproduce, and say where the results are.
 
     Args:
@@ -62,14 +60,16 @@ def carry_out(order: Order, console: Console, plan: Plan | None = None) -> int:
     Raises:
         ConfigError: anything that cannot be used; the text names it and the remedy.
     """
-    numbers, plan = _figures(order), plan or _plan(order)
+    wanted = experiment(order.experiment)
+    exhibits, plan = _exhibits(order, wanted), plan or _plan(order, wanted)
     folder = order.results / f'reproduce-{order.experiment}-{plan.name}'
-    if _must_train(numbers, plan, folder) and not has_libraries(LIBRARIES):
-        go_on_there(LIBRARIES, ['-m', 'sec_nodes.cli.main', *order.arguments()])
+    libraries = wanted.libraries if wanted.needs_libraries(exhibits, plan, folder) else ()
+    if not has_libraries(libraries):
+        go_on_there(libraries, ['-m', 'sec_nodes.cli.main', *order.arguments()])
     view = _View(console)
     try:
         with Live(view.shown, console=console, refresh_per_second=2, transient=True):
-            written = reproduce(numbers, plan, folder, cores(), view.update)
+            written = reproduce(wanted, exhibits, plan, folder, cores(), view.update)
     except JobError as error:
         console.print(Text(f'error: {error}\nWhat is done is kept in {folder}.'))
         return FAILED
@@ -82,33 +82,33 @@ def carry_out(order: Order, console: Console, plan: Plan | None = None) -> int:
         return INTERRUPTED
     console.print(Text(f'Written to {folder}: {", ".join(path.name for path in written)}'))
     if order.publish:
-        for path in publish(folder, share_dir() / 'docs'):
+        for path in publish(wanted, folder, share_dir() / 'docs'):
             console.print(Text(f'Published in {path}'))
     return 0
 
 
-def _figures(order: Order) -> list[int]:
-    if order.experiment not in EXPERIMENTS:
-        raise ConfigError(
-            f'unknown experiment {order.experiment!r}; {suggest(order.experiment, [*EXPERIMENTS])}'
-        )
-    for number in order.figures:
-        if number not in FIGURES:
-            raise ConfigError(f'--figure {number}: known are {", ".join(map(str, FIGURES))}')
-    return sorted(set(order.figures)) or list(FIGURES)
+def _exhibits(order: Order, wanted: AnyExperiment) -> list[Exhibit]:
+    """Figures and tables that are asked for, in the order of the page."""
+    figures = [one for one in wanted.exhibits if isinstance(one, int)]
+    tables = [int(one.removeprefix('table')) for one in wanted.exhibits if isinstance(one, str)]
+    _check_known('figure', order.figures, figures)
+    _check_known('table', order.tables, tables)
+    asked = {*order.figures, *(f'table{number}' for number in order.tables)}
+    return [exhibit for exhibit in wanted.exhibits if not asked or exhibit in asked]
 
 
-def _plan(order: Order) -> Plan:
+def _check_known(option: str, asked: Sequence[int], known: Sequence[int]) -> None:
+    for number in asked:
+        if number not in known:
+            numbers = ', '.join(map(str, known)) or 'none'
+            raise ConfigError(f'--{option} {number}: known are {numbers}')
+
+
+def _plan(order: Order, wanted: AnyExperiment) -> Named:
     if order.quick and order.full:
         raise ConfigError('--quick and --full exclude each other; give one of them')
-    return FULL if order.full else QUICK
-
-
-def _must_train(numbers: Sequence[int], plan: Plan, folder: Path) -> bool:
-    store = Store(folder / JOBS)
-    jobs = (job for number in numbers for job in FIGURES[number].jobs(plan))
-    trainings = {training for training in map(needs, jobs) if isinstance(training, Training)}
-    return not all(store.has(training) for training in trainings)
+    plan: Named = wanted.plans['full' if order.full else 'quick']
+    return plan
 
 
 class _View:

@@ -7,21 +7,28 @@ another configuration are never taken for its own.
 
 from __future__ import annotations
 
-import hashlib
-import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sec_nodes import __version__
+from sec_nodes.experiments.keeping import (
+    Overrides,
+    StoppedError,
+    content_key,
+    numbers,
+    read_json,
+    settings_text,
+    write_json,
+)
 from sec_nodes.learning import job as training_files
 from sec_nodes.learning.registry import values
-from sec_nodes.scenarios.registry import read_settings, split_mode
+from sec_nodes.scenarios.registry import split_mode
 from sec_nodes.simulation import systems
 from sec_nodes.simulation.run import episode_seeds, simulate
 from sec_nodes.simulation.statistics import per_episode
@@ -31,12 +38,10 @@ HELD_OUT_SEED = 5002025
 """Of the episodes that everybody is judged on. Trainings use seeds beyond 2^61, `sec simulate`
 begins at 0: nobody has met these."""
 
-Overrides = tuple[tuple[str, Any], ...]
-"""Settings that replace others, as pairs of dotted key and value."""
-
-
-class StoppedError(Exception):
-    """The user wants to go on another time."""
+# Rough times, to tell who should begin first and how long it may take; the clock corrects them.
+_STEP_S = {'ad_sac': 0.03, 'ad_sac_c': 0.013, 'ddpg': 0.006, 'd3qn': 0.006, 'ppo': 0.001,
+           'hybrid_ppo': 0.001}  # fmt: skip
+_USUAL_STEP_S, _SLOT_S, _OPTIMUM_SLOT_S, _START_S = 0.018, 0.002, 0.8, 0.5
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,9 @@ class Training:
         """Name of its folder."""
         name, mode = split_mode(self.scenario)
         recipe = values(self.algorithm, name, mode=mode, overrides=dict(self.hyper))
-        return _key('train', asdict(self), recipe, _settings(self.scenario, self.overrides))
+        return content_key(
+            'train', asdict(self), recipe, settings_text(self.scenario, self.overrides)
+        )
 
     @property
     def label(self) -> str:
@@ -87,7 +94,7 @@ class Play:
         """Name of its file."""
         player = self.player if isinstance(self.player, str) else self.player.key
         own = {**asdict(self), 'player': player, 'seed': HELD_OUT_SEED}
-        return _key('play', own, _settings(self.scenario, self.overrides))
+        return content_key('play', own, settings_text(self.scenario, self.overrides))
 
     @property
     def label(self) -> str:
@@ -114,13 +121,23 @@ class Store:
     """Results of jobs in a folder."""
 
     folder: Path
+    train: Train = with_torch
+    """Carries out trainings."""
 
     def has(self, job: Job) -> bool:
         """Whether a job is done."""
         done = self._training(job) / training_files.SUMMARY if isinstance(job, Training) else None
         return (done or self._play(job)).is_file()  # type: ignore[arg-type]
 
-    def carry_out(self, job: Job, stopped: Callable[[], bool], train: Train = with_torch) -> None:
+    def needs(self, job: Job) -> Training | None:
+        """The training that must be over before a job can begin."""
+        return needs(job)
+
+    def expected_s(self, job: Job) -> float:
+        """Roughly the CPU time of a job [s]."""
+        return expected_s(job)
+
+    def carry_out(self, job: Job, stopped: Callable[[], bool]) -> None:
         """Do a job, or what is left of it.
 
         Raises:
@@ -128,18 +145,17 @@ class Store:
         """
         if isinstance(job, Play):
             self._carry_out_play(job, stopped)
-        elif not train(self._order(job), lambda progress: not stopped()):
+        elif not self.train(self._order(job), lambda progress: not stopped()):
             raise StoppedError
 
     def play_cpu_s(self, play: Play) -> float:
         """CPU time that a play took [s]."""
-        kept = json.loads(self._play(play).read_text(encoding='utf-8'))
-        return float(kept['cpu_s'])
+        return float(read_json(self._play(play))['cpu_s'])
 
     def figures(self, play: Play) -> dict[str, FloatArray]:
         """Means over the slots of each episode (E,) of everything that scenarios tell."""
-        kept = json.loads(self._play(play).read_text(encoding='utf-8'))
-        return {name: np.array(column, dtype=float) for name, column in kept['figures'].items()}
+        kept = read_json(self._play(play))['figures']
+        return {name: np.array(column, dtype=float) for name, column in kept.items()}
 
     def summary(self, training: Training) -> dict[str, Any]:
         """What a training was and came to."""
@@ -189,10 +205,9 @@ class Store:
         kept = {
             'job': play.label,
             'cpu_s': round(time.process_time() - begun_s, 3),
-            'figures': {name: _numbers(column) for name, column in per_episode(trace).items()},
+            'figures': {name: numbers(column) for name, column in per_episode(trace).items()},
         }
-        text = json.dumps(kept, allow_nan=False)
-        training_files.write(self._play(play), lambda file: _put(file, text))
+        write_json(self._play(play), kept)
 
     def _training(self, training: Training) -> Path:
         return self.folder / training.key
@@ -206,21 +221,10 @@ def needs(job: Job) -> Training | None:
     return job.player if isinstance(job, Play) and isinstance(job.player, Training) else None
 
 
-def _put(file: Any, text: str) -> None:
-    file.write(text.encode())
-
-
-def _numbers(column: FloatArray) -> list[float | None]:
-    """JSON has no NaN: an episode without a value has none."""
-    return [float(f'{value:.9g}') if np.isfinite(value) else None for value in column]
-
-
-def _key(kind: str, *parts: Any) -> str:
-    text = json.dumps([__version__, *parts], sort_keys=True, default=str)
-    return f'{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}'
-
-
-@lru_cache(maxsize=256)
-def _settings(scenario: str, overrides: Overrides) -> str:
-    """All settings of a scenario, as text."""
-    return read_settings(scenario, dict(overrides)).model_dump_json()
+def expected_s(job: Job) -> float:
+    """Roughly the CPU time of a job [s]."""
+    if isinstance(job, Training):
+        whole_s = _STEP_S.get(job.algorithm, _USUAL_STEP_S) * job.steps
+        return _START_S + min(whole_s, math.inf if job.minutes is None else 60 * job.minutes)
+    slot_s = _OPTIMUM_SLOT_S if job.player in ('optimum', 'exhaustive') else _SLOT_S
+    return _START_S + slot_s * job.episodes * job.slots

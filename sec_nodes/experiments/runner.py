@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import signal
 import time
@@ -10,17 +9,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from sec_nodes.experiments.jobs import Job, Store, Train, Training, needs, with_torch
+from typing import Any, Generic, Protocol, TypeVar
 
 _SPAWN = multiprocessing.get_context('spawn')
 _LOOK_EVERY_S = 1.0
-
-# Rough times, to tell who should begin first and how long it may take; the clock corrects them.
-_STEP_S = {'ad_sac': 0.03, 'ad_sac_c': 0.013, 'ddpg': 0.006, 'd3qn': 0.006, 'ppo': 0.001,
-           'hybrid_ppo': 0.001}  # fmt: skip
-_USUAL_STEP_S, _SLOT_S, _OPTIMUM_SLOT_S, _START_S = 0.018, 0.002, 0.8, 0.5
 
 
 @dataclass
@@ -35,62 +27,80 @@ class Progress:
     """Wall time that is left, as far as one can tell [s]."""
 
 
+class Labelled(Protocol):
+    """A job: data that can be told from other data, and has a name for people."""
+
+    @property
+    def label(self) -> str:
+        """For people."""
+
+    def __hash__(self) -> int: ...
+
+
+JobT = TypeVar('JobT', bound=Labelled)
+
+
+class Keeper(Protocol[JobT]):
+    """Carries jobs out and keeps their results in a folder; goes to other processes."""
+
+    @property
+    def folder(self) -> Path:
+        """Where results are."""
+
+    def has(self, job: JobT) -> bool:
+        """Whether a job is done."""
+
+    def needs(self, job: JobT) -> JobT | None:
+        """What must be over before a job can begin."""
+
+    def expected_s(self, job: JobT) -> float:
+        """Roughly the CPU time of a job [s]."""
+
+    def carry_out(self, job: JobT, stopped: Callable[[], bool]) -> None:
+        """Do a job; raises `keeping.StoppedError` because `stopped` said so."""
+
+
 class JobError(RuntimeError):
     """A job failed; the text says which and why."""
 
 
-def expected_s(job: Job) -> float:
-    """Roughly the CPU time of a job [s]."""
-    if isinstance(job, Training):
-        whole_s = _STEP_S.get(job.algorithm, _USUAL_STEP_S) * job.steps
-        return _START_S + min(whole_s, math.inf if job.minutes is None else 60 * job.minutes)
-    slot_s = _OPTIMUM_SLOT_S if job.player in ('optimum', 'exhaustive') else _SLOT_S
-    return _START_S + slot_s * job.episodes * job.slots
-
-
 def carry_out(
-    jobs: Sequence[Job],
-    folder: Path,
+    jobs: Sequence[JobT],
+    store: Keeper[JobT],
     workers: int,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-    train: Train = with_torch,
-) -> Store:
-    """Do all jobs that are not done, the longest first, each after the training it needs.
+) -> None:
+    """Do all jobs that are not done, the longest first, each after the one it needs.
 
     Args:
         jobs: what to do; what they need is done as well.
-        folder: keeps results, those of earlier calls included.
+        store: keeps results, those of earlier calls included.
         workers: processes at work at a time.
         on_progress: told when something changes, and every second.
-        train: carries out trainings, in the processes.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, once those at work have stopped; call again to go on.
         JobError: a job failed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    every = list(dict.fromkeys([*filter(None, map(needs, jobs)), *jobs]))
-    store = Store(folder)
-    crew = _Crew(store, every, workers, on_progress, train)
-    crew.work()
-    return store
+    store.folder.mkdir(parents=True, exist_ok=True)
+    needed = [job for job in map(store.needs, jobs) if job is not None]
+    _Crew(store, list(dict.fromkeys([*needed, *jobs])), workers, on_progress).work()
 
 
-class _Crew:
+class _Crew(Generic[JobT]):
     def __init__(
         self,
-        store: Store,
-        jobs: Sequence[Job],
+        store: Keeper[JobT],
+        jobs: Sequence[JobT],
         workers: int,
         on_progress: Callable[[Progress], None],
-        train: Train,
     ) -> None:
-        self._store, self._workers, self._train = store, workers, train
+        self._store, self._workers = store, workers
         self._on_progress = on_progress
         self._done = {job for job in jobs if store.has(job)}
         open_jobs = [job for job in jobs if job not in self._done]
-        self._waiting = sorted(open_jobs, key=expected_s, reverse=True)
-        self._working: dict[Future[None], Job] = {}
+        self._waiting = sorted(open_jobs, key=store.expected_s, reverse=True)
+        self._working: dict[Future[None], JobT] = {}
         self._total = len(jobs)
         self._begun_s, self._behind_s = time.monotonic(), 0.0
 
@@ -116,11 +126,11 @@ class _Crew:
         for job in list(self._waiting):
             if len(self._working) >= self._workers:
                 return
-            training = needs(job)
-            if training is not None and training not in self._done:
+            first = self._store.needs(job)
+            if first is not None and first not in self._done:
                 continue
             self._waiting.remove(job)
-            self._working[pool.submit(_do, self._store, job, self._train)] = job
+            self._working[pool.submit(_do, self._store, job)] = job
 
     def _take_in(self, future: Future[None]) -> None:
         job = self._working.pop(future)
@@ -129,10 +139,10 @@ class _Crew:
         except Exception as error:  # whatever a job raises, the user learns which job it was
             raise JobError(f'{job.label}: {error}') from error
         self._done.add(job)
-        self._behind_s += expected_s(job)
+        self._behind_s += self._store.expected_s(job)
 
     def _progress(self) -> Progress:
-        ahead_s = sum(map(expected_s, [*self._waiting, *self._working.values()]))
+        ahead_s = sum(map(self._store.expected_s, [*self._waiting, *self._working.values()]))
         passed_s = time.monotonic() - self._begun_s
         pace = passed_s / self._behind_s if self._behind_s > 0 else None
         return Progress(
@@ -153,5 +163,5 @@ def _begin(stop: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _do(store: Store, job: Job, train: Train) -> None:
-    store.carry_out(job, _stop.is_set, train)
+def _do(store: Keeper[JobT], job: JobT) -> None:
+    store.carry_out(job, _stop.is_set)

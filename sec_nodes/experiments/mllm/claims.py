@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 
-from sec_nodes.experiments.mllm.figures import FLAT
-from sec_nodes.experiments.mllm.judging import (
+from sec_nodes.experiments.judging import (
     FAILS,
     HOLDS,
     UNDECIDED,
@@ -20,6 +19,7 @@ from sec_nodes.experiments.mllm.judging import (
     within,
     worst,
 )
+from sec_nodes.experiments.mllm.figures import FLAT
 from sec_nodes.experiments.mllm.plans import COMPARED, OPTIMUM, STRUCTURED
 from sec_nodes.experiments.mllm.published import LOWER_REWARD_PERCENT
 from sec_nodes.experiments.mllm.tables import (
@@ -27,10 +27,9 @@ from sec_nodes.experiments.mllm.tables import (
     ABOVE_FLAT,
     ABOVE_STRUCTURED,
     FLUCTUATION,
-    MEAN,
     WHILE_LEARNING,
-    Row,
 )
+from sec_nodes.experiments.rows import MEAN, Row
 
 BASELINES = COMPARED[1:]
 _REACHED = (STRUCTURED, FLAT, OPTIMUM)

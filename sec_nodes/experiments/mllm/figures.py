@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sec_nodes.experiments.jobs import Job, Overrides, Play, Training
+from sec_nodes.experiments.jobs import Job, Play, Training
+from sec_nodes.experiments.keeping import Overrides
 from sec_nodes.experiments.mllm.plans import (
     ABLATED,
     COMPARED,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from sec_nodes.cli.page_tables import markdown
+from sec_nodes.experiments.judging import Table
 from sec_nodes.experiments.mllm.claims import claims
 from sec_nodes.experiments.mllm.figures import FIGURES, FLAT
-from sec_nodes.experiments.mllm.judging import Claim, Table
 from sec_nodes.experiments.mllm.plans import COMPARED, LEARNERS, MODES, OPTIMUM, SIMPLE, STRUCTURED
 from sec_nodes.experiments.mllm.published import PAPER
 from sec_nodes.experiments.mllm.tables import (
@@ -21,13 +20,12 @@ from sec_nodes.experiments.mllm.tables import (
     IMPROVEMENT,
     INTERQUARTILE,
     LEVELS,
-    MEAN,
     PROFILE,
     QUANTITIES,
     SCORE,
-    Row,
-    read_rows,
 )
+from sec_nodes.experiments.pages import cell, claims_section
+from sec_nodes.experiments.rows import MEAN, rows_of
 
 _NOTES = {
     4: f'`{FLAT}` in mode `paper`, trained with three critic learning rates.',
@@ -42,12 +40,6 @@ _NOTES = {
 }
 
 
-def rows_of(folder: Path) -> dict[int, list[Row]]:
-    """Tables of the figures that a folder holds."""
-    paths = {number: folder / f'fig{number}.csv' for number in FIGURES}
-    return {number: read_rows(path) for number, path in paths.items() if path.is_file()}
-
-
 def page(folder: Path, pictures: str) -> str:
     """The report on what a folder holds.
 
@@ -56,13 +48,15 @@ def page(folder: Path, pictures: str) -> str:
         pictures: what stands before the names of pictures in links.
     """
     summary = json.loads((folder / 'summary.json').read_text(encoding='utf-8'))
-    rows = rows_of(folder)
+    rows = rows_of(folder, tuple(FIGURES))
     every = [row for table in rows.values() for row in table]
-    parts = [_head(summary), _method(summary), _claims(claims(every))]
-    for number, table in rows.items():
-        parts.append(f'## Fig. {number}: {FIGURES[number].title}\n')
+    parts = [_head(summary), _method(summary), claims_section(claims(every))]
+    for number, figure in FIGURES.items():
+        if number not in rows:
+            continue
+        parts.append(f'## Fig. {number}: {figure.title}\n')
         parts.append(f'![Fig. {number}]({pictures}fig{number}.png)\n')
-        parts += _section(number, Table(table))
+        parts += _section(number, Table(rows[number]))
     parts.append(_trainings(summary))
     return '\n'.join(parts)
 
@@ -126,15 +120,6 @@ def _method(summary: dict[str, Any]) -> str:
     )
 
 
-def _claims(found: Sequence[Claim]) -> str:
-    rows = (
-        (str(c.figure), c.statement, c.published, c.ours, f'**{c.verdict}**', c.because)
-        for c in found
-    )
-    columns = ('Fig.', 'the paper says', 'printed', 'here', 'verdict', 'because')
-    return '## Claims\n\n' + markdown(columns, rows)
-
-
 def _section(number: int, table: Table) -> Iterator[str]:
     if number in _NOTES:
         yield _NOTES[number] + '\n'
@@ -166,11 +151,11 @@ def _players(number: int, table: Table, mode: str) -> str:
         if not means:
             continue
         cells = [f'`{name}`', str(means[0].runs) if name in LEARNERS else '-']
-        cells += [_one(table.of(number, quantity, MEAN, [name], mode)) for quantity in shown]
-        cells.append(_one(table.of(number, 'cost', ABOVE_OPTIMUM, [name], mode)))
+        cells += [cell(table.of(number, quantity, MEAN, [name], mode)) for quantity in shown]
+        cells.append(cell(table.of(number, 'cost', ABOVE_OPTIMUM, [name], mode)))
         if differences:
             for quantity in ('latency_s', 'energy_j'):
-                cells.append(_one(table.of(number, quantity, ABOVE_FLAT, [name], mode)))
+                cells.append(cell(table.of(number, quantity, ABOVE_FLAT, [name], mode)))
         rows.append(cells)
     return markdown(columns, rows)
 
@@ -181,7 +166,7 @@ def _over_modes(table: Table) -> str:
     for name in LEARNERS:
         cells = [f'`{name}`']
         for relation in (INTERQUARTILE, IMPROVEMENT, *(f'{PROFILE}{level}' for level in LEVELS)):
-            cells.append(_one(table.of(3, SCORE, relation, [name], ALL_MODES)))
+            cells.append(cell(table.of(3, SCORE, relation, [name], ALL_MODES)))
         rows.append(cells)
     return 'Scores; the last columns are the share of trainings above a score.\n\n' + markdown(
         columns, rows
@@ -194,8 +179,8 @@ def _rates(table: Table) -> str:
         (
             f'{row.x:g}',
             str(row.runs),
-            _one([row]),
-            _one(table.of(4, 'cost', ABOVE_FLAT, [FLAT], x=row.x)),
+            cell([row]),
+            cell(table.of(4, 'cost', ABOVE_FLAT, [FLAT], x=row.x)),
         )
         for row in table.of(4, 'cost', MEAN, [FLAT])
     ]
@@ -213,7 +198,7 @@ def _swept(number: int, table: Table, quantity: str) -> str:
     for name in (STRUCTURED, *COMPARED, *SIMPLE, OPTIMUM):
         runs = [row.runs for row in table.of(number, quantity, MEAN, [name])]
         trained = '-' if name not in LEARNERS else '/'.join(map(str, dict.fromkeys(runs)))
-        cells = (_one(table.of(number, quantity, MEAN, [name], x=x)) for x in places)
+        cells = (cell(table.of(number, quantity, MEAN, [name], x=x)) for x in places)
         rows.append([f'`{name}`', trained, *cells])
     columns = (QUANTITIES[quantity], 'trainings', *(f'{x:g}' for x in places))
     return f'By {FIGURES[number].axis}:\n\n' + markdown(columns, rows)
@@ -233,13 +218,3 @@ def _trainings(summary: dict[str, Any]) -> str:
     )
     columns = ('', 'scenario', 'trainings', 'slots each', 'gradient steps each', 'CPU-s each')
     return '## What trainings took\n\n' + markdown(columns, rows)
-
-
-def _one(rows: Sequence[Row]) -> str:
-    """`27.9 [27.1, 28.8]` of the only row, `-` without one."""
-    if not rows or not math.isfinite(rows[0].value):
-        return '-'
-    row = rows[0]
-    if not math.isfinite(row.low) or row.low == row.high:
-        return f'{row.value:.3g}'
-    return f'{row.value:.3g} [{row.low:.3g}, {row.high:.3g}]'

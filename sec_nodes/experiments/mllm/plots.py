@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from sec_nodes.experiments.drawing import draw_line
+from sec_nodes.experiments.judging import Table
 from sec_nodes.experiments.mllm.curves import CurveRow
 from sec_nodes.experiments.mllm.figures import FIGURES, FLAT
-from sec_nodes.experiments.mllm.judging import Table
 from sec_nodes.experiments.mllm.plans import ABLATED, LEARNERS, MODES, OPTIMUM, SIMPLE
 from sec_nodes.experiments.mllm.tables import (
     ABOVE_FLAT,
     INTERQUARTILE,
-    MEAN,
     QUANTITIES,
     SCORE,
-    Row,
 )
+from sec_nodes.experiments.rows import MEAN, Row
 from sec_nodes.report.figures.style import INK, MUTED, RC
 
 COLORS = {
@@ -105,7 +105,8 @@ def _sweep(number: int) -> Callable[[Any, Table, Sequence[CurveRow]], None]:
         shown = ('latency_s', 'energy_j', 'cost')
         for ax, quantity in zip(figure.subplots(1, 3), shown, strict=True):
             for name in (*SIMPLE, OPTIMUM, *LEARNERS):
-                _line(ax, table.of(number, quantity, MEAN, [name]), COLORS[name])
+                look = {'color': COLORS[name], 'linestyle': DASHES.get(name, '-')}
+                draw_line(ax, table.of(number, quantity, MEAN, [name]), **look)
             printed = [row for row in table.of(number, quantity, MEAN, [FLAT]) if row.published]
             if printed:
                 ax.plot(
@@ -214,20 +215,6 @@ def _logarithmic(ax: Any) -> None:
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 6, 8)))
     ax.yaxis.set_major_formatter(StrMethodFormatter('{x:g}'))
     ax.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _line(ax: Any, rows: Sequence[Row], color: str) -> None:
-    rows = sorted(rows, key=lambda row: row.x or 0)
-    if not rows:
-        return
-    value = np.array([row.value for row in rows])
-    low = value - np.array([row.low for row in rows])
-    high = np.array([row.high for row in rows]) - value
-    dash = DASHES.get(rows[0].player, '-')
-    ax.errorbar(
-        [row.x for row in rows], value, yerr=np.maximum([low, high], 0), color=color,
-        linestyle=dash, marker='o', markersize=3, capsize=2, elinewidth=0.8,
-    )  # fmt: skip
 
 
 def _leave_out_random(ax: Any, table: Table, number: int, quantity: str) -> None:

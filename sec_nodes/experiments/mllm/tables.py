@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +17,7 @@ from sec_nodes.experiments.mllm.plans import (
     Plan,
 )
 from sec_nodes.experiments.mllm.published import number
+from sec_nodes.experiments.rows import MEAN, Row
 from sec_nodes.experiments.statistics import (
     Interval,
     improvement_interval,
@@ -47,12 +46,9 @@ PRICES = ('cost', 'raw_cost', 'reward', 'latency_s', 'energy_j')
 FLUCTUATION, WHILE_LEARNING = 'fluctuation', 'cost while learning'
 """Of the curves: spread of the cost about its trend in the second half [%], and mean cost. Their
 ends are the least and the largest of the runs."""
-_ROUNDING = 1e-9
-"""What lies between 0 and here comes from adding up."""
 _ROWS_OF_A_CURVE = 8
 """Fewer tell nothing of fluctuations."""
 
-MEAN = 'mean'
 ABOVE_FLAT = f'above {FLAT}'
 ABOVE_STRUCTURED = f'above {STRUCTURED}'
 ABOVE_OPTIMUM = f'above {OPTIMUM}'
@@ -69,31 +65,6 @@ CURVED = (3, 4)
 """Figures that show trainings."""
 LEVELS = (0.5, 0.8, 0.9, 0.95, 1.0)
 """Scores that performance profiles are told at."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One number with its interval."""
-
-    figure: int
-    mode: str
-    """`all` for scores over modes."""
-    x: float | None
-    """Where in the sweep."""
-    player: str
-    runs: int
-    """Trainings; 1 of what is not trained."""
-    episodes: int
-    quantity: str
-    """One of `QUANTITIES`, or `score`."""
-    relation: str
-    """`mean`; or by how many percent it lies above that of another player (`above NAME`) or of
-    the same one at the first place of the sweep (`above first`); `score` has 0 = masked random
-    and 1 = per-slot optimum, from the means over the episodes that the optimum plays."""
-    value: float
-    low: float
-    high: float
-    published: float | None
 
 
 @dataclass(frozen=True)
@@ -132,37 +103,6 @@ def figure_rows(figure: Figure, plan: Plan, store: Store) -> list[Row]:
     if figure.number in CURVED:
         rows += _curve_rows(figure.number, results, store)
     return rows
-
-
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Write a table as CSV."""
-    names = [column.name for column in fields(Row)]
-    with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file, lineterminator='\n')
-        writer.writerow(names)
-        writer.writerows([_cell(getattr(row, name)) for name in names] for row in rows)
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Read what `write_rows` wrote."""
-    with path.open(newline='', encoding='utf-8') as file:
-        return [
-            Row(
-                figure=int(line['figure']),
-                mode=line['mode'],
-                x=_number(line['x']),
-                player=line['player'],
-                runs=int(line['runs']),
-                episodes=int(line['episodes']),
-                quantity=line['quantity'],
-                relation=line['relation'],
-                value=float(line['value']),
-                low=float(line['low']),
-                high=float(line['high']),
-                published=_number(line['published']),
-            )
-            for line in csv.DictReader(file)
-        ]
 
 
 def _rows(figure: int, results: Sequence[Played]) -> Iterator[Row]:
@@ -310,13 +250,3 @@ def _published(figure: int, point: Point, quantity: str, relation: str) -> float
     if point.mode not in ('paper', 'fig7'):
         return None
     return number(figure, point.player, point.x, quantity, relation)
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, float):
-        return f'{value if not abs(value) <= _ROUNDING else 0:.6g}'
-    return '' if value is None else value
-
-
-def _number(cell: str) -> float | None:
-    return float(cell) if cell else None

@@ -16,6 +16,7 @@ def order(**changes):
     values = {
         'experiment': 'mllm',
         'figures': [4],
+        'tables': [],
         'quick': False,
         'full': False,
         'results': Path('somewhere'),
@@ -27,10 +28,13 @@ def order(**changes):
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
-        (['maritime'], "unknown experiment 'maritime'; known: mllm"),
+        (['naval'], "unknown experiment 'naval'; known: maritime, mllm"),
         (['mlm'], 'mllm'),
         (['mllm', '--figure', '9'], '--figure 9: known are 3, 4, 5, 6, 7, 8'),
         (['mllm', '--figure', '3', '--figure', '2'], '--figure 2: known are'),
+        (['mllm', '--table', '2'], '--table 2: known are none'),
+        (['maritime', '--figure', '2'], '--figure 2: known are 3, 4, 5, 6, 7, 8, 9'),
+        (['maritime', '--table', '1'], '--table 1: known are 2'),
         (['mllm', '--quick', '--full'], '--quick and --full exclude each other'),
     ],
 )
@@ -42,7 +46,7 @@ def test_what_cannot_be_reproduced_is_refused(arguments, words, tmp_path):
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(command, '_must_train', lambda *_: False)
+    monkeypatch.setattr(command, 'has_libraries', lambda names: True)
     (tmp_path / 'file').write_text('')
     result = runner.invoke(app, ['reproduce', 'mllm', '--results', str(tmp_path / 'file')])
     assert result.exit_code == 2
@@ -73,7 +77,7 @@ def test_a_failed_job_is_told(monkeypatch, tmp_path):
     def reproduce(*_):
         raise command.JobError('train ppo mllm:paper seed 0: no luck')
 
-    monkeypatch.setattr(command, '_must_train', lambda *_: False)
+    monkeypatch.setattr(command, 'has_libraries', lambda names: True)
     monkeypatch.setattr(command, 'reproduce', reproduce)
     console = Console(record=True, width=200)
     assert command.carry_out(order(results=tmp_path), console) == 1
@@ -84,7 +88,7 @@ def test_an_interrupted_run_says_how_to_go_on(monkeypatch, tmp_path):
     def reproduce(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, '_must_train', lambda *_: False)
+    monkeypatch.setattr(command, 'has_libraries', lambda names: True)
     monkeypatch.setattr(command, 'reproduce', reproduce)
     console = Console(record=True, width=200)
     assert command.carry_out(order(results=tmp_path), console) == 130

@@ -6,7 +6,8 @@ import numpy as np
 
 from sec_nodes.experiments.mllm.figures import FIGURES
 from sec_nodes.experiments.mllm.plans import QUICK
-from sec_nodes.experiments.mllm.tables import MEAN, QUANTITIES, Row
+from sec_nodes.experiments.mllm.tables import QUANTITIES
+from sec_nodes.experiments.rows import MEAN, Row
 
 PLAN = replace(QUICK, name='made-up', steps=100, seeds=2, episodes=4, optimum_episodes=2,
                sweep_optimum_episodes=2)  # fmt: skip

@@ -6,8 +6,9 @@ import fake_training
 import numpy as np
 import pytest
 
-from sec_nodes.experiments.jobs import HELD_OUT_SEED, Play, StoppedError, Store, Training
-from sec_nodes.experiments.runner import JobError, carry_out, expected_s
+from sec_nodes.experiments.jobs import HELD_OUT_SEED, Play, Store, Training, expected_s
+from sec_nodes.experiments.keeping import StoppedError
+from sec_nodes.experiments.runner import JobError, carry_out
 from sec_nodes.simulation.run import episode_seeds, simulate
 from sec_nodes.simulation.statistics import per_episode
 from sec_nodes.simulation.systems import controller, system
@@ -19,14 +20,15 @@ GREEDY = Play('mllm:paper', 'greedy', episodes=3, slots=2)
 
 def test_all_is_done_once_and_found_again(tmp_path):
     seen = []
-    store = carry_out([LEARNT, GREEDY], tmp_path, 1, seen.append, fake_training.train)
+    store = Store(tmp_path, fake_training.train)
+    carry_out([LEARNT, GREEDY], store, 1, seen.append)
     assert (seen[-1].done, seen[-1].total, seen[-1].at_work) == (3, 3, [])
     assert store.figures(LEARNT)['cost'].shape == (2,)
     assert store.summary(FLAT)['updates'] == 7
     assert store.curve(FLAT)['steps'].tolist() == list(range(10, 101, 10))
     # A second call has nothing to do: not even a training that fails is asked.
     again = []
-    carry_out([LEARNT, GREEDY], tmp_path, 1, again.append, fake_training.failing)
+    carry_out([LEARNT, GREEDY], Store(tmp_path, fake_training.failing), 1, again.append)
     assert again == []
 
 
@@ -53,18 +55,19 @@ def test_episodes_of_a_short_play_are_the_first_of_a_long_one(tmp_path):
 
 
 def test_a_failure_names_its_job_and_keeps_the_rest(tmp_path):
+    store = Store(tmp_path, fake_training.failing)
     with pytest.raises(JobError, match='train ad_sac_flat mllm:paper seed 0: this one cannot'):
-        carry_out([GREEDY, LEARNT], tmp_path, 1, train=fake_training.failing)
+        carry_out([GREEDY, LEARNT], store, 1)
     # the training is the longest, so it came first; what was done before a failure stays
-    carry_out([GREEDY], tmp_path, 1, train=fake_training.failing)
-    assert Store(tmp_path).has(GREEDY)
+    carry_out([GREEDY], store, 1)
+    assert store.has(GREEDY)
 
 
 def test_what_is_stopped_leaves_no_result(tmp_path):
-    store = Store(tmp_path)
+    store = Store(tmp_path, fake_training.train)
     for job in (GREEDY, FLAT):
         with pytest.raises(StoppedError):
-            store.carry_out(job, lambda: True, fake_training.train)
+            store.carry_out(job, lambda: True)
         assert not store.has(job)
 
 

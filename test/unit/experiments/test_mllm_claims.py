@@ -3,9 +3,7 @@
 import pytest
 from made_up import PLAN, MadeUpStore, made_up_row
 
-from sec_nodes.experiments.mllm.claims import claims
-from sec_nodes.experiments.mllm.figures import FIGURES
-from sec_nodes.experiments.mllm.judging import (
+from sec_nodes.experiments.judging import (
     FAILS,
     HOLDS,
     UNDECIDED,
@@ -18,6 +16,8 @@ from sec_nodes.experiments.mllm.judging import (
     worst,
     write_claims,
 )
+from sec_nodes.experiments.mllm.claims import claims
+from sec_nodes.experiments.mllm.figures import FIGURES
 from sec_nodes.experiments.mllm.tables import figure_rows
 
 BASELINES = ('ppo', 'hybrid_ppo', 'd3qn', 'ddpg')

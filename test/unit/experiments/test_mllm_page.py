@@ -6,14 +6,19 @@ import pytest
 from made_up import PLAN, MadeUpStore
 
 from sec_nodes.config import ConfigError
-from sec_nodes.experiments.mllm import reproduce
+from sec_nodes.experiments import reproduction
+from sec_nodes.experiments.judging import write_claims
 from sec_nodes.experiments.mllm.claims import claims
 from sec_nodes.experiments.mllm.figures import FIGURES
-from sec_nodes.experiments.mllm.page import page, rows_of
+from sec_nodes.experiments.mllm.page import page
 from sec_nodes.experiments.mllm.plans import QUICK
+from sec_nodes.experiments.mllm.reproduce import MllmExperiment
+from sec_nodes.experiments.rows import rows_of
 from sec_nodes.paths import share_dir
 
 DOCS = share_dir() / 'docs'
+EXPERIMENT = MllmExperiment()
+PUBLISHED, PAGE = EXPERIMENT.published, EXPERIMENT.published_page
 MOST_BYTES = 1_500_000
 
 
@@ -22,8 +27,8 @@ def folder(tmp_path_factory):
     """Tables and pictures of two figures, from results that are made up."""
     made = tmp_path_factory.mktemp('made-up')
     for number in (4, 7):
-        reproduce._write_figure(FIGURES[number], PLAN, made, MadeUpStore())
-    reproduce._write_report(PLAN, made, MadeUpStore())
+        EXPERIMENT.write(number, PLAN, made, MadeUpStore())
+    reproduction.write_report(EXPERIMENT, PLAN, made, MadeUpStore())
     return made
 
 
@@ -57,7 +62,7 @@ def test_the_report_says_what_was_done_and_what_came_of_it(folder):
 
 def test_the_report_comes_from_the_files_alone(folder):
     assert page(folder, '') == (folder / 'report.md').read_text()
-    assert sorted(rows_of(folder)) == [4, 7]
+    assert sorted(rows_of(folder, EXPERIMENT.exhibits)) == [4, 7]
 
 
 def test_the_summary_counts_what_was_spent(folder):
@@ -72,17 +77,17 @@ def test_the_summary_counts_what_was_spent(folder):
 
 def test_a_folder_of_another_plan_is_refused(folder):
     with pytest.raises(ConfigError, match=r'holds results of another plan \(made-up\)'):
-        reproduce.reproduce([4], QUICK, folder, 1)
+        reproduction.reproduce(EXPERIMENT, [4], QUICK, folder, 1)
 
 
 def test_publishing_needs_all_figures(folder, tmp_path):
     with pytest.raises(ConfigError, match='lacks Figs 3, 5, 6, 8'):
-        reproduce.publish(folder, tmp_path)
+        reproduction.publish(EXPERIMENT, folder, tmp_path)
 
 
 def test_published_is_what_was_reproduced(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(reproduce, 'FIGURES', {4: FIGURES[4], 7: FIGURES[7]})
-    reproduce.publish(folder, tmp_path)
+    monkeypatch.setattr(MllmExperiment, 'exhibits', (4, 7))
+    reproduction.publish(EXPERIMENT, folder, tmp_path)
     for name in ('fig4_curves.csv', 'fig7.csv', 'claims.csv', 'summary.json'):
         copied = tmp_path / 'results' / 'mllm' / name
         assert copied.read_bytes() == (folder / name).read_bytes()
@@ -92,28 +97,26 @@ def test_published_is_what_was_reproduced(folder, tmp_path, monkeypatch):
 
 
 def test_the_page_in_docs_is_made_from_the_tables_beside_it():
-    if not (DOCS / reproduce.PUBLISHED).is_dir():
+    if not (DOCS / PUBLISHED).is_dir():
         pytest.skip('nothing is published yet')
-    text = (DOCS / reproduce.PAGE).read_text(encoding='utf-8')
-    assert text == page(DOCS / reproduce.PUBLISHED, f'{reproduce.PUBLISHED}/'), (
-        'python -m sec_nodes.experiments.mllm.reproduce writes the page anew'
+    text = (DOCS / PAGE).read_text(encoding='utf-8')
+    assert text == page(DOCS / PUBLISHED, f'{PUBLISHED}/'), (
+        'python -m sec_nodes.experiments.reproduction mllm writes the page anew'
     )
 
 
 def test_claims_in_docs_are_those_of_the_tables(tmp_path):
-    if not (DOCS / reproduce.PUBLISHED).is_dir():
+    if not (DOCS / PUBLISHED).is_dir():
         pytest.skip('nothing is published yet')
-    rows = rows_of(DOCS / reproduce.PUBLISHED)
+    rows = rows_of(DOCS / PUBLISHED, EXPERIMENT.exhibits)
     assert list(rows) == list(FIGURES)
-    reproduce.write_claims(
-        tmp_path / 'claims.csv', claims(row for table in rows.values() for row in table)
-    )
-    published = DOCS / reproduce.PUBLISHED / 'claims.csv'
+    write_claims(tmp_path / 'claims.csv', claims(row for table in rows.values() for row in table))
+    published = DOCS / PUBLISHED / 'claims.csv'
     assert published.read_text() == (tmp_path / 'claims.csv').read_text()
 
 
 def test_what_is_published_is_real_and_small():
-    folder = DOCS / reproduce.PUBLISHED
+    folder = DOCS / PUBLISHED
     if not folder.is_dir():
         pytest.skip('nothing is published yet')
     summary = json.loads((folder / 'summary.json').read_text())

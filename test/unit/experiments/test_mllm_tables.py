@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from made_up import LEVEL, PLAN, MadeUpStore
 
+from sec_nodes.experiments.judging import Table
 from sec_nodes.experiments.mllm.curves import curve_rows, read_curves, write_curves
 from sec_nodes.experiments.mllm.figures import FIGURES
-from sec_nodes.experiments.mllm.judging import Table
-from sec_nodes.experiments.mllm.tables import figure_rows, read_rows, write_rows
+from sec_nodes.experiments.mllm.tables import figure_rows
+from sec_nodes.experiments.rows import read_rows, write_rows
 
 
 @pytest.fixture(scope='module')

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from sec_nodes.experiments.mllm.tables import Row
+from sec_nodes.experiments.rows import Exhibit, Row
 
 HOLDS, FAILS, UNDECIDED, UNTESTABLE = 'holds', 'does not hold', 'undecided', 'untestable'
+_TENTH = 0.1
+"""How far, as a share, a difference may be from a printed one."""
 _NEAR = 0.05
 """How far, as a share, a value may be from a printed one that has no interval."""
 
@@ -22,7 +24,7 @@ _NEAR = 0.05
 class Claim:
     """A statement of the paper and what came of it."""
 
-    figure: int
+    figure: Exhibit
     statement: str
     published: str
     ours: str
@@ -35,28 +37,30 @@ class Table:
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self.rows = list(rows)
-        self.figures = sorted({row.figure for row in self.rows})
+        self.figures = {row.figure for row in self.rows}
+        self.players = list(dict.fromkeys(row.player for row in self.rows))
 
     def of(
         self,
-        figure: int,
+        figure: Exhibit,
         quantity: str,
-        relation: str,
+        relation: str | None,
         players: Sequence[str],
         mode: str | None = None,
         x: float | None = None,
     ) -> list[Row]:
-        """Rows of some players, at one place or at all."""
+        """Rows of some players; None stands for all relations, modes and places."""
         return [
             row
             for row in self.rows
-            if (row.figure, row.quantity, row.relation) == (figure, quantity, relation)
+            if (row.figure, row.quantity) == (figure, quantity)
+            and relation in (None, row.relation)
             and row.player in players
             and mode in (None, row.mode)
             and x in (None, row.x)
         ]
 
-    def last(self, figure: int) -> float:
+    def last(self, figure: Exhibit) -> float:
         """The last place of a sweep."""
         return max(row.x for row in self.rows if row.figure == figure and row.x is not None)
 
@@ -92,6 +96,12 @@ def within(rows: Sequence[Row], low: float, high: float) -> str:
 def near(value: float, printed: float) -> str:
     """Whether a value is that printed one, as far as one without an interval tells."""
     return HOLDS if abs(value - printed) <= _NEAR * abs(printed) else FAILS
+
+
+def sized(row: Row, printed: float) -> str:
+    """Whether a difference has the printed size: inside its interval, or a tenth of it away."""
+    inside = row.low <= printed <= row.high
+    return HOLDS if inside or abs(row.value - printed) <= _TENTH * abs(printed) else FAILS
 
 
 def worst(verdicts: Iterable[str]) -> str:

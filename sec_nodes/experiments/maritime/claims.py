@@ -1,0 +1,588 @@
+"""What the paper claims of Figs 3 to 9 and Table II, judged by our numbers; see `judging`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+
+from sec_nodes.experiments.judging import (
+    FAILS,
+    HOLDS,
+    UNDECIDED,
+    UNTESTABLE,
+    Claim,
+    Table,
+    listed,
+    one_sided,
+    shown,
+    sized,
+    within,
+    worst,
+)
+from sec_nodes.experiments.maritime.figures import (
+    BASE,
+    DS_SHARES,
+    FREE_GBYTE,
+    LARGE_SIZES,
+    LOW_POWER,
+    RICIAN_FACTORS,
+    STORAGES_GBYTE,
+    TABLE_2,
+    UAV_CPUS_GHZ,
+    channel_mode,
+    cpu_mode,
+    storage_mode,
+)
+from sec_nodes.experiments.maritime.plans import (
+    GENETIC,
+    HALF,
+    HALF_LITERAL,
+    JCORM,
+    LITERAL_HALF,
+    LOCAL,
+    SCA,
+    kind,
+)
+from sec_nodes.experiments.maritime.tables import (
+    ABOVE,
+    ABOVE_FIRST,
+    ABOVE_PREVIOUS,
+    FAILURES,
+    OVER,
+    TIMES,
+)
+from sec_nodes.experiments.rows import MEAN, Exhibit, Row
+
+_PAPERS = (JCORM, SCA, GENETIC, HALF)
+"""Players that the paper has, in our names."""
+_LINEAR_PERCENT = 10.0
+"""How far the gain of a slot may be from the mean gain of a line that is almost straight."""
+_SAME_PERCENT = 2.0
+"""What nobody sees in a figure."""
+_NAMED_MHZ = (30.0, 40.0)
+"""Bandwidths that the text names."""
+
+Judge = Callable[[Table], Claim]
+
+
+def claims(rows: Iterable[Row]) -> list[Claim]:
+    """All claims about the figures that there are rows of."""
+    table = Table(rows)
+    return [
+        judge(table)
+        for exhibit, judges in _JUDGES.items()
+        if exhibit in table.figures
+        for judge in judges
+    ]
+
+
+def _to_the_end(
+    figure: int,
+    quantity: str,
+    side: int,
+    statement: str,
+    because: str,
+    players: Sequence[str] = _PAPERS,
+    mode: str | None = None,
+) -> Judge:
+    """What a quantity does from the first to the last place of a sweep."""
+
+    def judge(table: Table) -> Claim:
+        rows = [
+            row
+            for row in table.of(figure, quantity, ABOVE_FIRST, table.players, mode)
+            if kind(row.player) in players and row.x == table.last(figure)
+        ]
+        return Claim(
+            figure,
+            statement,
+            'rises' if side > 0 else 'falls',
+            f'from the first to the last place: {_by_variant(rows)}',
+            one_sided(rows, side),
+            because,
+        )
+
+    return judge
+
+
+def _printed(
+    figure: int,
+    quantity: str,
+    relation: str,
+    x: float,
+    statement: str,
+    because: str,
+    mode: str = BASE,
+    rivals: Sequence[str] = (),
+) -> Judge:
+    """A percentage that is printed; what `rivals` fail at is told beside it."""
+
+    def judge(table: Table) -> Claim:
+        rows = _related(table, figure, quantity, relation, mode, x)
+        printed = next((row.published for row in rows if row.published is not None), None)
+        late = _failures(table, figure, mode, x, (JCORM, *rivals)) if rivals else ''
+        return Claim(
+            figure,
+            statement,
+            '-' if printed is None else f'{printed:+g} %',
+            _related_list(rows) + late,
+            UNTESTABLE if printed is None else _agreed(sized(row, printed) for row in rows),
+            because,
+        )
+
+    return judge
+
+
+def _failures(table: Table, figure: int, mode: str, x: float, players: Sequence[str]) -> str:
+    """Late tasks and early uploads, where there are any."""
+    said = []
+    for quantity, what in zip(FAILURES, ('tasks late', 'uploads too early'), strict=True):
+        for row in table.of(figure, quantity, MEAN, table.players, mode, x):
+            if kind(row.player) in players and row.value > 0:
+                said.append(f'`{row.player}` {row.value:.1f} % of {what}')
+    return f' ({"; ".join(said)})' if said else ' (none late or early)'
+
+
+def _related(
+    table: Table, figure: int, quantity: str, relation: str, mode: str, x: float
+) -> list[Row]:
+    """Rows of `jcorm` in a relation; to all budgets of `genetic`."""
+    rows = table.of(figure, quantity, None, [JCORM], mode, x)
+    return [row for row in rows if (f'{row.relation} ').startswith(f'{relation} ')]
+
+
+def _related_list(rows: Sequence[Row]) -> str:
+    return '; '.join(f'{row.relation} {shown(row)}' for row in rows) or 'no numbers'
+
+
+def _agreed(verdicts: Iterable[str]) -> str:
+    """The verdict if all have the same, undecided otherwise."""
+    found = set(verdicts)
+    return found.pop() if len(found) == 1 else UNDECIDED
+
+
+def _over(
+    figure: int,
+    quantity: str,
+    side: int,
+    pairs: Sequence[tuple[str, str]],
+    statement: str,
+    because: str,
+) -> Judge:
+    """What `jcorm` does from one variant to another, at all places."""
+
+    def judge(table: Table) -> Claim:
+        rows = [
+            row
+            for mode, base in pairs
+            for row in table.of(figure, quantity, f'{OVER}{base}', [JCORM], mode)
+        ]
+        return Claim(
+            figure,
+            statement,
+            'rises' if side > 0 else 'falls',
+            f'`jcorm` at {len(rows)} places: {_range(rows)}',
+            one_sided(rows, side),
+            because,
+        )
+
+    return judge
+
+
+def _by_variant(rows: Sequence[Row]) -> str:
+    """As `listed`, with the variants where there are several."""
+    if len({row.mode for row in rows}) < 2:
+        return listed(rows)
+    return '; '.join(f'`{row.player}`, {row.mode}, {shown(row)}' for row in rows)
+
+
+def _range(rows: Sequence[Row]) -> str:
+    values = [row.value for row in rows]
+    return f'{min(values):+.2g} to {max(values):+.2g} %' if values else 'no numbers'
+
+
+def _energy_falls(table: Table) -> Claim:
+    rows = table.of(3, 'energy_j', ABOVE_PREVIOUS, [JCORM])
+    steps = '; '.join(f'until {row.x:g} MHz {_fine(row)}' for row in rows)
+    return Claim(
+        3,
+        'Energy falls with bandwidth',
+        'falls',
+        f'`{JCORM}`, step by step: {steps}',
+        one_sided(rows, -1),
+        _ENERGY,
+    )
+
+
+def _linear(table: Table) -> Claim:
+    rows = sorted(table.of(4, 'utility_mbit', MEAN, [JCORM]), key=lambda row: row.x or 0)
+    values = [0.0, *(row.value for row in rows)]
+    mean = values[-1] / len(rows)
+    off = [100 * ((after - before) / mean - 1) for before, after in pairwise(values)]
+    return Claim(
+        4,
+        'Utility grows almost linearly with the slots',
+        'almost linear',
+        f'gains of single slots are {min(off):+.1f} to {max(off):+.1f} % off their mean',
+        HOLDS if max(map(abs, off)) <= _LINEAR_PERCENT else FAILS,
+        'Enough is stored at first for the link to be the limit in all ten slots.',
+    )
+
+
+def _best(table: Table) -> Claim:
+    last = table.last(4)
+    rows = [
+        row
+        for player in _PAPERS[1:]
+        for row in _related(table, 4, 'utility_mbit', f'{ABOVE}{player}', BASE, last)
+    ]
+    return Claim(
+        4,
+        'JCORM has a higher utility than SCA, HA and ATSM',
+        'above all three',
+        '; '.join(f'above {row.relation.removeprefix(ABOVE)} {_fine(row)}' for row in rows)
+        + _failures(table, 4, BASE, last, _PAPERS),
+        worst(_apart(row) for row in rows) if rows else UNTESTABLE,
+        _EXACT,
+    )
+
+
+def _fine(row: Row) -> str:
+    """A percentage with the digits that a solver's precision needs."""
+    return f'{row.value:+.3g} % [{row.low:+.2g}, {row.high:+.2g}]'
+
+
+def _apart(row: Row) -> str:
+    """Whether a difference is positive and more than what solvers leave."""
+    return one_sided([row], 1) if abs(row.value) > 1e-3 else FAILS
+
+
+def _half_is_unmoved(player: str, because: str) -> Judge:
+    def judge(table: Table) -> Claim:
+        rows = table.of(5, 'utility_mbit', ABOVE_FIRST, [player], x=table.last(5))
+        return Claim(
+            5,
+            f"ATSM's utility (`{player}`) does not depend on the data size",
+            'unchanged',
+            listed(rows) + _failures(table, 5, BASE, table.last(5), [player]),
+            within(rows, -_SAME_PERCENT, _SAME_PERCENT),
+            because,
+        )
+
+    return judge
+
+
+def _half_is_late(table: Table) -> Claim:
+    rows = table.of(5, 'delay_s', MEAN, [HALF, HALF_LITERAL], x=table.last(5))
+    return Claim(
+        5,
+        "With 5 Mbit ATSM's mean delay exceeds half a slot",
+        'more than 1.5 s here',
+        f'{listed(rows, percent=False)} s',
+        HOLDS if rows and all(row.low > 1.5 for row in rows) else FAILS,
+        'Half a slot is too short for what must be computed, whoever decides.',
+    )
+
+
+def _storages_alike(table: Table) -> Claim:
+    gaps = {}
+    smallest = storage_mode(0.5, STORAGES_GBYTE[0])
+    for x in sorted({row.x for row in table.rows if row.figure == 6 and row.x is not None}):
+        middle, largest = (
+            table.of(6, 'utility_mbit', f'{OVER}{smallest}', [JCORM], mode, x)[0].value
+            for mode in (storage_mode(0.5, storage) for storage in STORAGES_GBYTE[1:])
+        )
+        gaps[x] = 100 * ((100 + largest) / (100 + middle) - 1)
+    return Claim(
+        6,
+        'With 0.5 GB free, storages of 1.3 and 1.5 GB hardly differ',
+        'not significant',
+        '1.5 GB above 1.3 GB: '
+        + '; '.join(f'{gap:+.2f} % at {x:g} MHz' for x, gap in gaps.items()),
+        HOLDS if all(abs(gaps[x]) <= _SAME_PERCENT for x in _NAMED_MHZ) else FAILS,
+        'With that much stored the link is the limit, until it is fast enough to empty 0.8 GB. '
+        'Judged at the bandwidths that the text names, 30 and 40 MHz.',
+    )
+
+
+def _slower_when_small(player: str, because: str) -> Judge:
+    def judge(table: Table) -> Claim:
+        first = min(row.x for row in table.rows if row.figure == 7 and row.x is not None)
+        rows = table.of(7, 'delay_s', f'{ABOVE}{LOCAL}', [player], x=first)
+        return Claim(
+            7,
+            f'With little data JCORM (`{player}`) is slightly slower than no offloading',
+            'slightly higher delay',
+            f'above `{LOCAL}` with {first:g} Mbit: {_by_variant(rows)}',
+            one_sided(rows, 1),
+            because,
+        )
+
+    return judge
+
+
+def _faster_when_large(table: Table) -> Claim:
+    last = table.last(7)
+    rows = table.of(7, 'delay_s', f'{ABOVE}{LOCAL}', [JCORM], x=last)
+    late = _failures(table, 7, cpu_mode(UAV_CPUS_GHZ[0]), last, (JCORM, LOCAL))
+    return Claim(
+        7,
+        'With much data JCORM is significantly faster than no offloading',
+        'significantly lower delay',
+        f'above `{LOCAL}` with {last:g} Mbit: {_by_variant(rows)}; at 2 GHz{late}',
+        one_sided(rows, -1),
+        'It shares the work with the satellite. Who fails all deadlines by computing alone is '
+        'charged the time that it really takes.',
+    )
+
+
+def _weight_drops(per_unit: bool) -> Judge:
+    """How much utility falls from 0.01 to 1, and from 1 to 10."""
+
+    def judge(table: Table) -> Claim:
+        value = {row.x: row.value for row in table.of(9, 'utility_mbit', MEAN, [JCORM], BASE)}
+        early, late = value[0.01] - value[1.0], value[1.0] - value[10.0]
+        unit = ''
+        if per_unit:
+            early, late, unit = early / 0.99, late / 9, ' per unit of lambda'
+        return Claim(
+            9,
+            f'Utility falls noticeably until lambda = 1, more gradually until 10{unit}',
+            'steeper before 1',
+            f'falls by {early:.4g} Mbit{unit} until 1, by {late:.4g} Mbit{unit} until 10',
+            HOLDS if early > late else FAILS,
+            'The optimum of a slot is convex in lambda, a maximum of lines, so slopes can only '
+            'flatten: here hardly, since hundreds of J stand against tens of thousands of Mbit.'
+            if per_unit
+            else 'Lambda grows nine times as much in the second part, and utility is close to a '
+            'straight line in it.',
+        )
+
+    return judge
+
+
+def _runs_in(table: Table) -> Claim:
+    rows = table.of(TABLE_2, 'experiment_s', MEAN, [JCORM])
+    return Claim(
+        TABLE_2,
+        'JCORM takes 0.16 s an experiment',
+        '0.16 s',
+        f'{listed(rows, percent=False)} s of CPU time',
+        HOLDS if rows and all(row.high <= 0.16 for row in rows) else FAILS,
+        'Another machine, another language; read as "at most".',
+    )
+
+
+def _times_faster(player: str, statement: str, because: str) -> Judge:
+    def judge(table: Table) -> Claim:
+        every = table.of(TABLE_2, 'experiment_s', TIMES, table.players)
+        rows = [row for row in every if kind(row.player) == player]
+        printed = next((row.published for row in rows if row.published is not None), None)
+        faster = all(row.low > 1 for row in rows)
+        verdict = (HOLDS if faster else FAILS) if rows else UNTESTABLE
+        if printed is not None and faster:
+            verdict = worst(sized(row, printed) for row in rows)
+        return Claim(
+            TABLE_2,
+            statement,
+            '-' if printed is None else f'{printed:.0f} times',
+            f'{listed(rows, percent=False)} times the CPU time of `{JCORM}`, in the same run',
+            verdict,
+            because,
+        )
+
+    return judge
+
+
+def _complexity(table: Table) -> Claim:
+    return Claim(
+        TABLE_2,
+        'JCORM has a lower complexity than SCA',
+        'formulas',
+        'not measured here',
+        UNTESTABLE,
+        "The available text lacks the table's formulas.",
+    )
+
+
+_EXACT = (
+    'The power sub-problem has a unique optimum, so an SCA that converges finds what JCORM finds: '
+    'a gap to it measures how far it was let converge.'
+)
+_BANDWIDTH = 'Urgent data are sent sooner, and the rest of the slot carries more.'
+_ENERGY = (
+    'A UAV transmits stored data in all that is left of the slot: what is saved on urgent data is '
+    'spent on uploads, at the same power. It falls only where storage runs empty.'
+)
+_BUDGET = 'It depends on the budget of the genetic algorithm, which is told below.'
+_TWO_WAYS = (
+    'The printed difference measures how ATSM fails where half a slot is not enough, which is not '
+    'described.'
+)
+_CALIBRATED = 'The slot length was chosen so that this comes out: no independent test.'
+_FREE = (
+    'Storage and link limit together here; how much depends on parameters that Table I has and '
+    'the available text lacks.'
+)
+_ALONE = 'A UAV that computes faster needs the satellite less.'
+
+_JUDGES: dict[Exhibit, tuple[Judge, ...]] = {
+    3: (
+        _to_the_end(3, 'utility_mbit', 1, 'Utility rises with bandwidth', _BANDWIDTH),
+        _to_the_end(3, 'delivered_mbit', 1, 'The data volume rises with bandwidth', _BANDWIDTH),
+        _energy_falls,
+    ),
+    4: (
+        _linear,
+        _best,
+        _printed(
+            4, 'utility_mbit', f'{ABOVE}{SCA}', 10, 'JCORM is 0.7 % above SCA', _EXACT,
+            rivals=[SCA],
+        ),
+        _printed(
+            4, 'utility_mbit', f'{ABOVE}{GENETIC}', 10, 'JCORM is 8.9 % above HA', _BUDGET,
+            rivals=[GENETIC],
+        ),
+        *(
+            _printed(
+                4, 'utility_mbit', f'{ABOVE}{player}', 10,
+                f'JCORM is 41.5 % above ATSM (`{player}`)', _CALIBRATED, rivals=[player],
+            )
+            for player in (HALF, HALF_LITERAL)
+        ),
+    ),
+    TABLE_2: (
+        _runs_in,
+        _times_faster(
+            SCA,
+            'SCA takes 318.21 s, 1989 times as long',
+            'Ours compiles its convex program once and begins at P_max, close to the best power '
+            'here: few small programs a slot. The ratio tells of tools and beginnings.',
+        ),
+        _times_faster(GENETIC, 'JCORM is faster than HA', _BUDGET),
+        _complexity,
+    ),
+    5: (
+        _to_the_end(
+            5, 'utility_mbit', -1, 'Utility of JCORM, SCA and HA falls with the data size',
+            'Longer urgent tasks leave less of the slot.', (JCORM, SCA, GENETIC),
+        ),
+        _half_is_unmoved(
+            HALF,
+            'Uploads begin at half the slot whether the tasks are done or not; only energy '
+            'changes.',
+        ),
+        _half_is_unmoved(HALF_LITERAL, 'Who is late uploads nothing.'),
+        _half_is_late,
+        _printed(
+            5, 'delay_s', f'{ABOVE}{SCA}', 5, "JCORM's mean delay is 29.6 % below that of SCA",
+            _EXACT, rivals=[SCA],
+        ),
+        _printed(
+            5, 'delay_s', f'{ABOVE}{GENETIC}', 5, "JCORM's mean delay is 49.9 % below that of HA",
+            _BUDGET, rivals=[GENETIC],
+        ),
+        *(
+            _printed(
+                5, 'delay_s', f'{ABOVE}{player}', 5,
+                f"JCORM's mean delay is 54.9 % below that of ATSM (`{player}`)", _TWO_WAYS,
+                rivals=[player],
+            )
+            for player in (HALF, HALF_LITERAL)
+        ),
+    ),
+    6: (
+        *(
+            _over(
+                6, 'utility_mbit', 1,
+                [
+                    (storage_mode(free, storage), storage_mode(free, STORAGES_GBYTE[0]))
+                    for storage in STORAGES_GBYTE[1:]
+                ],
+                f'With {free:g} GB free, utility rises with the storage',
+                'With the same space free, more storage means more stored at first; that matters '
+                'where the link can carry it.',
+            )
+            for free in FREE_GBYTE
+        ),
+        _printed(
+            6, 'utility_mbit', ABOVE_PREVIOUS, 40,
+            'With 1 GB free of 1.5 GB, 40 MHz give 4.9 % more than 30 MHz', _FREE,
+            storage_mode(1.0, 1.5),
+        ),
+        _printed(
+            6, 'utility_mbit', ABOVE_PREVIOUS, 40,
+            'With 0.5 GB free, 40 MHz give 24.9 % more than 30 MHz',
+            'With noise that grows with the band, which was chosen for this: no independent test.',
+            storage_mode(0.5, 1.5),
+        ),
+        _storages_alike,
+    ),
+    7: (
+        _slower_when_small(
+            JCORM,
+            'x = 0 is among its choices: the optimum of a slot cannot be slower where the link is '
+            'the limit.',
+        ),
+        _slower_when_small(
+            LITERAL_HALF,
+            'Algorithm 2 as printed stalls where it begins, here at x = 1/2: the crossing of the '
+            "paper's figure is a symptom of that.",
+        ),
+        _faster_when_large,
+        _over(
+            7, 'delay_s', -1,
+            [(cpu_mode(ghz), cpu_mode(UAV_CPUS_GHZ[0])) for ghz in UAV_CPUS_GHZ[1:]],
+            'Delay falls with the computing power of UAVs', _ALONE,
+        ),
+        _over(
+            7, 'ratio', -1,
+            [(cpu_mode(ghz), cpu_mode(UAV_CPUS_GHZ[0])) for ghz in UAV_CPUS_GHZ[1:]],
+            'The offloaded share falls with the computing power of UAVs', _ALONE,
+        ),
+    ),
+    8: (
+        _over(
+            8, 'utility_mbit', 1,
+            [
+                (channel_mode(factor, share), channel_mode(RICIAN_FACTORS[0], share))
+                for share in DS_SHARES
+                for factor in RICIAN_FACTORS[1:]
+            ],
+            'Utility rises with the Rician factor',
+            'Less fading means a higher mean rate, by concavity of the logarithm, and the slowest '
+            'urgent device is less slow.',
+        ),
+        _to_the_end(
+            8, 'utility_mbit', 1, 'Utility rises with the bandwidth of UAVs',
+            'More can be collected, and that is the limit with empty storage.', (JCORM,),
+        ),
+        _over(
+            8, 'utility_mbit', -1,
+            [
+                (channel_mode(factor, DS_SHARES[1]), channel_mode(factor, DS_SHARES[0]))
+                for factor in RICIAN_FACTORS
+            ],
+            'Utility falls with the share of the band for urgent data',
+            'What urgent data are given is missing for the collection of the others.',
+        ),
+    ),
+    9: (
+        _to_the_end(
+            9, 'utility_mbit', -1, 'Utility falls with lambda', 'Energy is charged more.',
+            (JCORM,),
+        ),
+        _weight_drops(per_unit=False),
+        _weight_drops(per_unit=True),
+        _over(
+            9, 'utility_mbit', -1, [(LOW_POWER, BASE)],
+            'Utility is lower with less transmit power',
+            'p_DT is taken to be P_max, so that uploads are slower.',
+        ),
+        _over(
+            9, 'utility_mbit', -1, [(LARGE_SIZES, BASE)],
+            'Utility is lower with larger data sizes',
+            'Longer urgent tasks leave less of the slot.',
+        ),
+    ),
+}  # fmt: skip
