@@ -117,11 +117,10 @@ class RelayUavNode(RelayingNode, UavNode):
         with self.lock:
             orders = {order.server_id: order for order in batch.relays}
             if batch.repair:
-                for server_id in orders:
-                    slot = self.open.get((server_id, batch.slot))
-                    if slot is not None and orders[server_id].satellite == NOBODY:
-                        slot.relay.without_satellite()
-                        self.lose_satellite(slot, 'the coordinator says so')
+                for slot in list(self.open.values()):
+                    order = orders.get(slot.lane.server_id)
+                    if order is not None and order.satellite == NOBODY:
+                        self.lose_satellite(slot, 'the coordinator says so', for_good=True)
                 super().on_assignments(batch)
                 return
             opened = [
@@ -322,14 +321,25 @@ class RelayUavNode(RelayingNode, UavNode):
                 return f'{name} = {value}'
         return '' if are_finite(*result.confidence) else 'a confidence is no number'
 
-    def lose_satellite(self, slot: UavSlot, reason: str, transmit_s: float = 0.0) -> None:
-        """The UAV computes by itself what the satellite should have; an upload ends."""
+    def lose_satellite(
+        self, slot: UavSlot, reason: str, transmit_s: float = 0.0, for_good: bool = False
+    ) -> None:
+        """The UAV computes by itself what the satellite should have.
+
+        Args:
+            slot: where that happens.
+            reason: why.
+            transmit_s: how long frames were sent in vain [s].
+            for_good: the satellite is not there, so that it cannot take stored data either.
+        """
         self.complain('satellite lost', f'{slot.lane.name} in slot {slot.number}: {reason}')
+        if for_good:
+            slot.relay.without_satellite()
         if slot.relay.awaits_satellite:
             lost = slot.relay.satellite_lost(transmit_s)
             self.ask(slot.lane, slot, slot.frames(lost))
             self.go_on(slot)
-        elif slot.handover is not None:
+        elif for_good and slot.handover is not None:
             slot.handover.give_up()
             self.finish(slot)
 
@@ -523,4 +533,4 @@ class RelayUavNode(RelayingNode, UavNode):
                     self.complain('no data', f'{slot.lane.name} in slot {slot.number}: {missing}')
                     self.upload(slot)
                 elif slot.relay.awaits_satellite and at > slot.due_at:
-                    self.lose_satellite(slot, 'it does not answer')
+                    self.lose_satellite(slot, 'it does not answer', for_good=True)
