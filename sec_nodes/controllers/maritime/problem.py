@@ -196,7 +196,9 @@ def priced_power_w(problem: SlotProblem, price_mbit_s: FloatArray) -> FloatArray
     weight = problem.energy_weight_mbit_j
     if weight == 0.0:
         return np.full(price_mbit_s.shape, problem.largest_power_w)
-    exponent = one_plus_lambert(price_mbit_s * problem.snr_per_w / weight)
+    with np.errstate(over='ignore'):
+        relative = np.minimum(price_mbit_s * problem.snr_per_w / weight, 1e300)
+    exponent = one_plus_lambert(relative)
     return np.minimum(np.expm1(exponent) / problem.snr_per_w, problem.largest_power_w)
 
 
