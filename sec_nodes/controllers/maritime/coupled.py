@@ -35,6 +35,8 @@ PowerStep = Callable[[SlotProblem, FloatArray], FloatArray]
 
 _PASSES = 60
 _PRICE_STEPS = 100
+_JUMP = 1e-10
+"""Part of a price within which demand is taken to jump."""
 _CLEARED = 1e-6
 """Part of F by which demand may miss it before the last secant, which leaves its square."""
 
@@ -81,14 +83,22 @@ def solve(
     time_price = np.zeros_like(power_w)
     response = Response.nothing(power_w.shape)
     market = np.empty((3, len(copies), 1))
+    fixed, beyond = np.zeros((len(copies), 1), dtype=bool), np.zeros_like(served)
     passes = 0
     while copies.size and passes < _PASSES:
         passes += 1
         uavs = Uavs(problem.of(copies), power_w[copies], served[copies])
+        uavs.fix(fixed[copies], beyond[copies])
         start = market[:, copies] if passes > 1 else uavs.guess()
         market[:, copies] = _clearing_price(uavs, start)
         price = np.square(market[0, copies])
         answer = uavs.at(price)
+        unsold = _unsold(uavs.problem, answer, price) & ~fixed[copies]
+        if unsold.any():
+            market[:, copies] = _decide_marginal(uavs, market[:, copies], unsold)
+            fixed[copies], beyond[copies] = uavs.fixed, uavs.beyond
+            price = np.square(market[0, copies])
+            answer = uavs.at(price)
         response.put(copies, answer)
         time_price[copies] = uavs.time_price(answer, price)
         priced_w = power_step(problem, time_price)[copies]
@@ -137,6 +147,36 @@ def least_cpu_by_limit_hz(problem: SlotProblem) -> FloatArray:
     return np.where(ratio > 0, needed_hz, 0.0)
 
 
+def _unsold(problem: SlotProblem, answer: Response, price: FloatArray) -> BoolArray:
+    """(B, 1) whether CPU has a price and yet is left over: demand jumps there."""
+    asked_hz = np.add.reduce(answer.cpu * problem.cycles, axis=-1, keepdims=True)
+    return (price > 0) & (asked_hz < problem.cpu_hz * (1.0 - 10.0 * _CLEARED))
+
+
+def _decide_marginal(uavs: Uavs, market: FloatArray, unsold: BoolArray) -> FloatArray:
+    """Decide about the UAV at whose price demand jumps, whichever is better, and clear again.
+
+    It offloads beyond the balance just below that price and does not just above.  With that and
+    all others' forms fixed demand jumps no more.
+
+    Args:
+        uavs: what is asked for; the forms are fixed in it.
+        market: (3, B, 1) where the search for a price ended, see `_clearing_price`.
+        unsold: (B, 1) copies with such a UAV.
+    """
+    prices = np.square(market[0])
+    masks = [uavs.at(prices * (1.0 + side * 1e-8)).beyond for side in (1.0, -1.0)]
+    markets, worth_mbit = [], []
+    for mask in masks:
+        trial = uavs.fixing(unsold, mask)
+        markets.append(_clearing_price(trial, market))
+        answer = trial.at(np.square(markets[-1][0]))
+        worth_mbit.append(trial.net_mbit(answer, 0.0).sum(axis=-1, keepdims=True))
+    second = worth_mbit[1] > worth_mbit[0]
+    uavs.fix(unsold, np.where(second, masks[1], masks[0]))
+    return np.where(unsold, np.where(second, markets[1], markets[0]), market)
+
+
 def _clearing_price(uavs: Uavs, start: FloatArray) -> FloatArray:
     """Find the price of CPU at which the UAVs of a copy ask for F in all.
 
@@ -169,10 +209,10 @@ def _clearing_price(uavs: Uavs, start: FloatArray) -> FloatArray:
             inside = (step > np.where(low < 0, 0.5 * v, low)) & (step < high)
         halved = np.maximum(0.5 * (low + high), 0.0)
         middle = np.where(high < np.inf, halved, 2.0 * np.maximum(v, guess))
-        done = (np.abs(excess) <= _CLEARED * supply_hz) | (high <= low * (1.0 + 1e-15))
-        done |= (v == 0) & (excess <= 0)
+        jumps = high <= low * (1.0 + _JUMP)
+        done = (np.abs(excess) <= _CLEARED * supply_hz) | jumps | ((v == 0) & (excess <= 0))
         last_v, last_excess = v, excess
-        v = np.where(inside, step, np.where(done, v, middle))
+        v = np.where(jumps, high, np.where(inside, step, np.where(done, v, middle)))
         found[:, copies] = v, q, slope
         if done.all():
             break

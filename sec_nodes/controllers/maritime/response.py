@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sec_nodes.controllers.maritime.problem import SlotProblem, positive_root
+from sec_nodes.physics.checks import Floats
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
 
@@ -39,16 +40,24 @@ class Response:
     """Whether everything is offloaded, whatever the time."""
     due_s: FloatArray
     """Time after T_up at which the deadline form is done, infinite in the other forms [s]."""
+    beyond: BoolArray
+    """Whether energy is reason to offload more than has both branches done together."""
 
     @classmethod
     def nothing(cls, shape: tuple[int, ...]) -> Response:
         """Nobody offloads."""
-        return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape, bool), np.full(shape, np.inf))
+        zero, no = np.zeros(shape), np.zeros(shape, dtype=bool)
+        return cls(zero, zero.copy(), no, np.full(shape, np.inf), no.copy())
+
+    def where(self, condition: BoolArray, other: Response) -> Response:
+        """This response where a condition holds, the other one elsewhere."""
+        mine, others = vars(self), vars(other)
+        return Response(**{k: np.where(condition, mine[k], others[k]) for k in mine})
 
     def put(self, copies: IntArray, other: Response) -> None:
         """Replace what some copies do."""
-        self.cpu[copies], self.ratio[copies] = other.cpu, other.ratio
-        self.whole[copies], self.due_s[copies] = other.whole, other.due_s
+        for name, value in vars(other).items():
+            getattr(self, name)[copies] = value
 
 
 class Uavs:
@@ -72,6 +81,7 @@ class Uavs:
         self.worth = np.maximum(p.gain_mbit_s, 0.0)
         self.hold_s = p.hold_s - p.upload_s
         self.limit_s = p.limit_s - p.upload_s
+        self.fixed, self.beyond = np.zeros((len(served), 1), dtype=bool), np.zeros_like(served)
         with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
             self._find_ends_of_forms()
 
@@ -90,15 +100,46 @@ class Uavs:
 
     def at(self, price: FloatArray) -> Response:
         """The best of each UAV at a price mu (B, 1)."""
+        rent = price * self.problem.cycles
+        balanced = self._best(rent, np.zeros_like(self.served))
+        beyond = np.where(self.fixed, self.beyond, rent <= self.whole_rent)
+        if not beyond.any():
+            return balanced
+        other = self._best(rent, beyond)
+        better = beyond & (
+            self.fixed | (self.net_mbit(other, rent) > self.net_mbit(balanced, rent))
+        )
+        return other.where(better, balanced)
+
+    def fix(self, copies: BoolArray, beyond: BoolArray) -> None:
+        """Have the UAVs of some copies (B, 1) offload beyond the balance, or not, at any price."""
+        self.beyond = np.where(copies, beyond, self.beyond)
+        self.fixed = self.fixed | copies
+
+    def fixing(self, copies: BoolArray, beyond: BoolArray) -> Uavs:
+        """The same UAVs after `fix`."""
+        other = copy.copy(self)
+        other.fix(copies, beyond)
+        return other
+
+    def net_mbit(self, response: Response, rent: Floats) -> FloatArray:
+        """What a response is worth after rent, but for a constant."""
+        p, cpu, ratio = self.problem, response.cpu, response.ratio
+        with np.errstate(divide='ignore', invalid='ignore'):
+            away_s = np.where(ratio > 0, ratio * (self.send_s + 1.0 / cpu) + p.round_trip_s, 0.0)
+        missed_s = np.maximum(np.maximum(p.local_s * (1.0 - ratio), away_s) - self.hold_s, 0.0)
+        burnt_mbit = p.capacitance_mbit_s2 * np.square(cpu)
+        return -self.worth * missed_s - (self.extra_mbit + burnt_mbit) * ratio - rent * cpu
+
+    def _best(self, rent: FloatArray, beyond: BoolArray) -> Response:
+        """The best CPU and its ratio, given who offloads beyond the balance."""
         k = self.problem.capacitance_mbit_s2
         with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
-            rent = price * self.problem.cycles
-            whole = rent <= self.whole_rent
             early, late = rent < self.early_rent, rent > self.late_rent
-            some_whole = self.some_whole and bool(whole.any())
+            some_whole = bool(beyond.any())
             if some_whole:
-                early = np.where(whole, rent < self.whole_early_rent, early)
-                late = np.where(whole, rent > self.whole_late_rent, late)
+                early = np.where(beyond, rent < self.whole_early_rent, early)
+                late = np.where(beyond, rent > self.whole_late_rent, late)
             at_deadline = (early | late) & self.served
             factor_s, base_s, stake = self.head_start_s, self.both_s, self.stake
             some_deadline = bool(at_deadline.any())
@@ -114,7 +155,7 @@ class Uavs:
             rented_s = rent * base_s
             cubic, square = 2.0 * energy * base_s, 3.0 * energy + rented_s * base_s
             linear, level = 2.0 * rented_s, stake - rent
-            whole &= ~at_deadline
+            whole = beyond & ~at_deadline
             if some_whole:  # minimises w / u + k u^2 + rent u
                 cubic, square = np.where(whole, 2.0 * k, cubic), np.where(whole, rent, square)
                 linear, level = np.where(whole, 0.0, linear), np.where(whole, self.worth, level)
@@ -123,13 +164,14 @@ class Uavs:
             if some_whole:
                 ratio = np.where(whole, 1.0, ratio)
             if not some_deadline:
-                return Response(cpu, ratio, whole, np.full(cpu.shape, np.inf))
+                return Response(cpu, ratio, whole, np.full(cpu.shape, np.inf), beyond)
             least = 1.0 - due_s / self.problem.local_s  # (29)
             ratio = np.where(at_deadline, np.minimum(np.maximum(ratio, least), 1.0), ratio)
             compute_s = left_s - ratio * self.send_s
             in_time_cpu = np.where((ratio > 0) & (compute_s > 0), ratio / compute_s, 0.0)
             cpu = np.where(at_deadline, in_time_cpu, cpu)
-        return Response(cpu, ratio * (cpu > 0), whole, np.where(at_deadline, due_s, np.inf))
+        due_s = np.where(at_deadline, due_s, np.inf)
+        return Response(cpu, ratio * (cpu > 0), whole, due_s, beyond)
 
     def time_price(self, response: Response, price: FloatArray) -> FloatArray:
         """(B, M) pi, what a second less of a UAV's offloading branch is worth [Mbit/s]."""
@@ -162,8 +204,7 @@ class Uavs:
         self.early_rent = np.where(self.worth == 0, np.inf, self._rent_when_done(self.hold_s))
         self.late_rent = self._rent_when_done(self.limit_s)
         self.whole_rent = self._rent_of_the_whole()
-        self.some_whole = bool((self.whole_rent >= 0).any())
-        if self.some_whole:
+        if (self.whole_rent >= 0).any():
             self.whole_early_rent = self._rent_when_wholly_done(self.hold_s)
             self.whole_late_rent = self._rent_when_wholly_done(self.limit_s)
 
