@@ -157,9 +157,9 @@ class Handover:
         """Nobody will answer; what is not confirmed stays in the store."""
         self._ahead, self._planned, self._under_way = (), 0, 0
 
-    def is_overdue(self, at_s: float) -> bool:
-        """Whether a receipt has been missing for too long."""
-        return self._under_way > 0 and at_s - self._news_at_s > RECEIPT_PATIENCE_S
+    def is_overdue(self, at_s: float, patience: float = 1.0) -> bool:
+        """Whether a receipt has been missing for too long, or so many times as long."""
+        return self._under_way > 0 and at_s - self._news_at_s > patience * RECEIPT_PATIENCE_S
 
     def _cut(self) -> tuple[Segment, ...]:
         most_byte = min(BATCH_BYTE, self._left_byte)

@@ -127,6 +127,8 @@ class CoordinatorNode(SecNode):
         self.dispatcher = Dispatcher(self.world, fallback, self.ledger)
         self.desk = TaskDesk(self, scenario, self.ledger, self.stamp_of_now)
         self.names = [scenario.server_name(server) for server in self.servers.expected]
+        self.excused: set[int] = set()
+        """Servers that have started again since the assignments of the slot, and know of none."""
         self.unready = {name.strip() for name in self.chosen.await_nodes.split(',')} - {''}
         self.phase = Phase.WAITING
         self.interrupts = 0
@@ -348,6 +350,7 @@ class CoordinatorNode(SecNode):
             self.complain(
                 'relay order broke a constraint', f'{screened.relays_held} from {controller}'
             )
+        self.excused.clear()
         self.send(batch)
         for outcome in ended:
             self.desk.end(outcome)
@@ -372,7 +375,7 @@ class CoordinatorNode(SecNode):
         if not self.clock.lockstep:
             return self.clock.now_s() >= self.slot_start_s + self.slot_s() - 1e-9
         acknowledged = all(
-            self.servers.state[server].decision_slot >= self.slot
+            self.servers.state[server].decision_slot >= self.slot or server in self.excused
             for server in self.servers.living()
         )
         return acknowledged and not self.ledger.in_flight()
@@ -428,9 +431,22 @@ class CoordinatorNode(SecNode):
                 self.complain('unknown server', f'{state.server_id} ({state.name})')
             elif not are_finite(state.position, state.velocity, state.receiver_position):
                 self.complain('bad server_report', f'{state.name} is nowhere')
-            elif self.servers.heard(state.server_id, state, report.slot, self.listened_s):
-                self.get_logger().warning(f'{state.name} is back')
+            else:
+                self.hear_server(state, report.slot)
         self.progress()
+
+    def hear_server(self, state: msg.ServerState, slot: int) -> None:
+        """A server lives; one that has forgotten its assignments has died in between."""
+        server = state.server_id
+        before = self.servers.state.get(server)
+        was_missing = self.servers.heard(server, state, slot, self.listened_s)
+        if was_missing:
+            self.get_logger().warning(f'{state.name} is back')
+        if before is not None and state.decision_slot < before.decision_slot:
+            self.excused.add(server)
+            if not was_missing:
+                self.complain('server lost', f'{state.name} has started again')
+                self.lose_servers([server])
 
     def on_task_report(self, report: msg.TaskReport) -> None:
         """A try has brought an answer, or has failed."""
@@ -444,13 +460,15 @@ class CoordinatorNode(SecNode):
             self.complain('device lost', f'device {device} is silent')
             self.desk.lose_device(device)
         lost = self.servers.newly_missing(self.listened_s)
-        if not lost:
-            return
-        self.outcome.servers_lost = [*self.outcome.servers_lost, *lost]
-        orphans = []
         for server in lost:
             self.complain('server lost', f'{self.names[server]} is silent')
-            orphans += self.desk.lose_server(server)
+        if lost:
+            self.lose_servers(lost)
+
+    def lose_servers(self, lost: list[int]) -> None:
+        """What was under way on servers is gone: look after their tasks."""
+        self.outcome.servers_lost = [*self.outcome.servers_lost, *lost]
+        orphans = [entry for server in lost for entry in self.desk.lose_server(server)]
         if self.phase is Phase.SERVING:
             self.send_elsewhere(orphans)
             if any(server >= self.world.settings.uavs.count for server in lost):

@@ -257,7 +257,7 @@ class RelaySatelliteNode(RelayingNode, SatelliteNode):
         at = time.monotonic()
         with self.lock:
             for server_id, under_way in list(self.passes.items()):
-                if under_way.handover.is_overdue(at):
+                if under_way.handover.is_overdue(at, self.patience):
                     self.complain('no receipt', f'ground station in slot {under_way.slot}')
                     under_way.handover.give_up()
                     self.bring_down(self.lanes[server_id])

@@ -30,6 +30,8 @@ from sec_offload import msg
 
 MOST_FRAMES = 1000
 """Frames in one message: more nobody means."""
+LOCKSTEP_PATIENCE = 10.0
+"""How much longer everybody is waited for where the clock stands still."""
 LOOK_S = 0.1
 """Wall time between looks at what did not come [s]."""
 
@@ -112,6 +114,11 @@ class RelayingNode(ServerNode):
     def capacity_byte(self) -> int | None:
         """Size of a store [byte]; none = as large as the disk."""
         return None
+
+    @property
+    def patience(self) -> float:
+        """How many times the usual wall time others are waited for."""
+        return LOCKSTEP_PATIENCE if self.time.lockstep else 1.0
 
     # -- stores ----------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import signal
 import sqlite3
 from collections import Counter
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from sec_nodes.loop.recorded import contents
 from sec_nodes.scenarios.registry import read_settings
 
 SLOTS, SEED, UAVS = 9, 3, 2
+LONGEST = 70
+"""Slots after which the satellite is about to set."""
 CHANGES = {
     'uavs.count': UAVS,
     'uavs.storage_bit': 4.0e9,
@@ -143,3 +146,58 @@ def test_every_byte_is_accounted_for(start, fleet):
     # a gigabit stands for 125 kB: far more than one batch
     assert sum(float(row['uploaded_bit']) for row in rows) > 1e9
     assert any(INITIAL.fullmatch(row['file_id']) for row in run.table('deliveries'))
+
+
+def stations_begun(run):
+    """How often the ground station has opened its store."""
+    return len(re.findall(r'files in', (run.folder / 'logs' / 'ground_station.log').read_text()))
+
+
+def tasks_done(run):
+    """Tasks with an answer in time, as the last line of the output has it."""
+    return int(re.findall(r'done (\d+)', run.output)[-1])
+
+
+def servers_back(run):
+    """How often the coordinator has heard of a server again."""
+    log = (run.folder / 'logs' / 'coordinator.log').read_text()
+    return len(re.findall(r'is back|has started again', log))
+
+
+def wait_for_more(run, count):
+    """Play slots until there is more of something; gives the slot after that."""
+    before = count(run)
+    for _ in range(LONGEST):
+        line = run.wait_for(r'^slot', timeout_s=120)
+        if count(run) > before:
+            return int(re.search(r'\d+', line).group())
+    return pytest.fail(f'nothing more within {LONGEST} slots:\n{run.output}')
+
+
+@pytest.mark.parametrize(
+    ('node', 'name', 'sign_of_life'),
+    [
+        ('uav', 'first', servers_back),
+        pytest.param('satellite', '', servers_back, marks=pytest.mark.slow),
+        pytest.param('ground_station', '', stations_begun, marks=pytest.mark.slow),
+        pytest.param('device', '', tasks_done, marks=pytest.mark.slow),
+    ],
+)
+def test_a_process_that_is_killed_goes_on_where_it_was(start, fleet, node, name, sign_of_life):
+    run = start(fleet, *options(), '--slots', LONGEST)
+    run.wait_for_slot(3, timeout_s=120)
+    run.kill(node, name)
+    back = wait_for_more(run, sign_of_life)
+    run.wait_for_slot(back + 4, timeout_s=120)
+    run.process.send_signal(signal.SIGINT)
+    assert run.finish(60) == 130, run.output
+    run.assert_nothing_lost()
+    taken_bit = check_bytes(run) * byte_bit()
+    # what came in the slot of the kill is stored, whether it was reported or not
+    assert taken_bit >= (stored_at_first_bit() + collected_bit(run)) * (1 - 1e-9)
+    late = [row for row in run.table('relays') if int(row['slot']) >= back]
+    for uav in range(UAVS):
+        own = [row for row in late if int(row['server_id']) == uav]
+        assert sum(float(row['collected_bit']) for row in own) > 0
+        assert sum(float(row['uploaded_bit']) for row in own) > 0
+    assert any(int(row['slot']) >= back for row in run.table('deliveries'))
