@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from sec_nodes.experiments.judging import (
     FAILS,
     HOLDS,
-    UNDECIDED,
     UNTESTABLE,
     Claim,
     Table,
     listed,
     one_sided,
-    shown,
     sized,
     within,
     worst,
@@ -33,11 +31,24 @@ from sec_nodes.experiments.maritime.figures import (
     cpu_mode,
     storage_mode,
 )
+from sec_nodes.experiments.maritime.judges import (
+    PAPERS,
+    Judge,
+    apart,
+    by_variant,
+    failures,
+    fine,
+    over_variants,
+    printed_percent,
+    related,
+    to_the_end,
+)
 from sec_nodes.experiments.maritime.plans import (
     GENETIC,
     HALF,
     HALF_LITERAL,
     JCORM,
+    LITERAL,
     LITERAL_HALF,
     LOCAL,
     SCA,
@@ -47,22 +58,17 @@ from sec_nodes.experiments.maritime.tables import (
     ABOVE,
     ABOVE_FIRST,
     ABOVE_PREVIOUS,
-    FAILURES,
     OVER,
     TIMES,
 )
 from sec_nodes.experiments.rows import MEAN, Exhibit, Row
 
-_PAPERS = (JCORM, SCA, GENETIC, HALF)
-"""Players that the paper has, in our names."""
 _LINEAR_PERCENT = 10.0
 """How far the gain of a slot may be from the mean gain of a line that is almost straight."""
-_SAME_PERCENT = 2.0
-"""What nobody sees in a figure."""
+_SAME_PERCENT = 1.0
+"""What is no change."""
 _NAMED_MHZ = (30.0, 40.0)
 """Bandwidths that the text names."""
-
-Judge = Callable[[Table], Claim]
 
 
 def claims(rows: Iterable[Row]) -> list[Claim]:
@@ -76,134 +82,9 @@ def claims(rows: Iterable[Row]) -> list[Claim]:
     ]
 
 
-def _to_the_end(
-    figure: int,
-    quantity: str,
-    side: int,
-    statement: str,
-    because: str,
-    players: Sequence[str] = _PAPERS,
-    mode: str | None = None,
-) -> Judge:
-    """What a quantity does from the first to the last place of a sweep."""
-
-    def judge(table: Table) -> Claim:
-        rows = [
-            row
-            for row in table.of(figure, quantity, ABOVE_FIRST, table.players, mode)
-            if kind(row.player) in players and row.x == table.last(figure)
-        ]
-        return Claim(
-            figure,
-            statement,
-            'rises' if side > 0 else 'falls',
-            f'from the first to the last place: {_by_variant(rows)}',
-            one_sided(rows, side),
-            because,
-        )
-
-    return judge
-
-
-def _printed(
-    figure: int,
-    quantity: str,
-    relation: str,
-    x: float,
-    statement: str,
-    because: str,
-    mode: str = BASE,
-    rivals: Sequence[str] = (),
-) -> Judge:
-    """A percentage that is printed; what `rivals` fail at is told beside it."""
-
-    def judge(table: Table) -> Claim:
-        rows = _related(table, figure, quantity, relation, mode, x)
-        printed = next((row.published for row in rows if row.published is not None), None)
-        late = _failures(table, figure, mode, x, (JCORM, *rivals)) if rivals else ''
-        return Claim(
-            figure,
-            statement,
-            '-' if printed is None else f'{printed:+g} %',
-            _related_list(rows) + late,
-            UNTESTABLE if printed is None else _agreed(sized(row, printed) for row in rows),
-            because,
-        )
-
-    return judge
-
-
-def _failures(table: Table, figure: int, mode: str, x: float, players: Sequence[str]) -> str:
-    """Late tasks and early uploads, where there are any."""
-    said = []
-    for quantity, what in zip(FAILURES, ('tasks late', 'uploads too early'), strict=True):
-        for row in table.of(figure, quantity, MEAN, table.players, mode, x):
-            if kind(row.player) in players and row.value > 0:
-                said.append(f'`{row.player}` {row.value:.1f} % of {what}')
-    return f' ({"; ".join(said)})' if said else ' (none late or early)'
-
-
-def _related(
-    table: Table, figure: int, quantity: str, relation: str, mode: str, x: float
-) -> list[Row]:
-    """Rows of `jcorm` in a relation; to all budgets of `genetic`."""
-    rows = table.of(figure, quantity, None, [JCORM], mode, x)
-    return [row for row in rows if (f'{row.relation} ').startswith(f'{relation} ')]
-
-
-def _related_list(rows: Sequence[Row]) -> str:
-    return '; '.join(f'{row.relation} {shown(row)}' for row in rows) or 'no numbers'
-
-
-def _agreed(verdicts: Iterable[str]) -> str:
-    """The verdict if all have the same, undecided otherwise."""
-    found = set(verdicts)
-    return found.pop() if len(found) == 1 else UNDECIDED
-
-
-def _over(
-    figure: int,
-    quantity: str,
-    side: int,
-    pairs: Sequence[tuple[str, str]],
-    statement: str,
-    because: str,
-) -> Judge:
-    """What `jcorm` does from one variant to another, at all places."""
-
-    def judge(table: Table) -> Claim:
-        rows = [
-            row
-            for mode, base in pairs
-            for row in table.of(figure, quantity, f'{OVER}{base}', [JCORM], mode)
-        ]
-        return Claim(
-            figure,
-            statement,
-            'rises' if side > 0 else 'falls',
-            f'`jcorm` at {len(rows)} places: {_range(rows)}',
-            one_sided(rows, side),
-            because,
-        )
-
-    return judge
-
-
-def _by_variant(rows: Sequence[Row]) -> str:
-    """As `listed`, with the variants where there are several."""
-    if len({row.mode for row in rows}) < 2:
-        return listed(rows)
-    return '; '.join(f'`{row.player}`, {row.mode}, {shown(row)}' for row in rows)
-
-
-def _range(rows: Sequence[Row]) -> str:
-    values = [row.value for row in rows]
-    return f'{min(values):+.2g} to {max(values):+.2g} %' if values else 'no numbers'
-
-
 def _energy_falls(table: Table) -> Claim:
     rows = table.of(3, 'energy_j', ABOVE_PREVIOUS, [JCORM])
-    steps = '; '.join(f'until {row.x:g} MHz {_fine(row)}' for row in rows)
+    steps = '; '.join(f'until {row.x:g} MHz {fine(row)}' for row in rows)
     return Claim(
         3,
         'Energy falls with bandwidth',
@@ -233,28 +114,18 @@ def _best(table: Table) -> Claim:
     last = table.last(4)
     rows = [
         row
-        for player in _PAPERS[1:]
-        for row in _related(table, 4, 'utility_mbit', f'{ABOVE}{player}', BASE, last)
+        for player in PAPERS[1:]
+        for row in related(table, 4, 'utility_mbit', f'{ABOVE}{player}', BASE, last)
     ]
     return Claim(
         4,
         'JCORM has a higher utility than SCA, HA and ATSM',
         'above all three',
-        '; '.join(f'above {row.relation.removeprefix(ABOVE)} {_fine(row)}' for row in rows)
-        + _failures(table, 4, BASE, last, _PAPERS),
-        worst(_apart(row) for row in rows) if rows else UNTESTABLE,
+        '; '.join(f'above {row.relation.removeprefix(ABOVE)} {fine(row)}' for row in rows)
+        + failures(table, 4, BASE, last, PAPERS),
+        worst(apart(row) for row in rows) if rows else UNTESTABLE,
         _EXACT,
     )
-
-
-def _fine(row: Row) -> str:
-    """A percentage with the digits that a solver's precision needs."""
-    return f'{row.value:+.3g} % [{row.low:+.2g}, {row.high:+.2g}]'
-
-
-def _apart(row: Row) -> str:
-    """Whether a difference is positive and more than what solvers leave."""
-    return one_sided([row], 1) if abs(row.value) > 1e-3 else FAILS
 
 
 def _half_is_unmoved(player: str, because: str) -> Judge:
@@ -264,7 +135,7 @@ def _half_is_unmoved(player: str, because: str) -> Judge:
             5,
             f"ATSM's utility (`{player}`) does not depend on the data size",
             'unchanged',
-            listed(rows) + _failures(table, 5, BASE, table.last(5), [player]),
+            listed(rows) + failures(table, 5, BASE, table.last(5), [player]),
             within(rows, -_SAME_PERCENT, _SAME_PERCENT),
             because,
         )
@@ -284,25 +155,30 @@ def _half_is_late(table: Table) -> Claim:
     )
 
 
-def _storages_alike(table: Table) -> Claim:
-    gaps = {}
-    smallest = storage_mode(0.5, STORAGES_GBYTE[0])
-    for x in sorted({row.x for row in table.rows if row.figure == 6 and row.x is not None}):
-        middle, largest = (
-            table.of(6, 'utility_mbit', f'{OVER}{smallest}', [JCORM], mode, x)[0].value
-            for mode in (storage_mode(0.5, storage) for storage in STORAGES_GBYTE[1:])
+def _storages_alike(where: str, places_mhz: Sequence[float] | None, because: str) -> Judge:
+    """Whether 1.3 and 1.5 GB are alike at some bandwidths; None stands for all."""
+
+    def judge(table: Table) -> Claim:
+        smallest = storage_mode(0.5, STORAGES_GBYTE[0])
+        swept = sorted({row.x for row in table.rows if row.figure == 6 and row.x is not None})
+        gaps = {}
+        for x in places_mhz or swept:
+            middle, largest = (
+                table.of(6, 'utility_mbit', f'{OVER}{smallest}', [JCORM], mode, x)[0].value
+                for mode in (storage_mode(0.5, storage) for storage in STORAGES_GBYTE[1:])
+            )
+            gaps[x] = 100 * ((100 + largest) / (100 + middle) - 1)
+        return Claim(
+            6,
+            f'With 0.5 GB free, storages of 1.3 and 1.5 GB hardly differ, {where}',
+            'not significant',
+            '1.5 GB above 1.3 GB: '
+            + '; '.join(f'{gap:+.2f} % at {x:g} MHz' for x, gap in gaps.items()),
+            HOLDS if all(abs(gap) <= _SAME_PERCENT for gap in gaps.values()) else FAILS,
+            because,
         )
-        gaps[x] = 100 * ((100 + largest) / (100 + middle) - 1)
-    return Claim(
-        6,
-        'With 0.5 GB free, storages of 1.3 and 1.5 GB hardly differ',
-        'not significant',
-        '1.5 GB above 1.3 GB: '
-        + '; '.join(f'{gap:+.2f} % at {x:g} MHz' for x, gap in gaps.items()),
-        HOLDS if all(abs(gaps[x]) <= _SAME_PERCENT for x in _NAMED_MHZ) else FAILS,
-        'With that much stored the link is the limit, until it is fast enough to empty 0.8 GB. '
-        'Judged at the bandwidths that the text names, 30 and 40 MHz.',
-    )
+
+    return judge
 
 
 def _slower_when_small(player: str, because: str) -> Judge:
@@ -313,7 +189,7 @@ def _slower_when_small(player: str, because: str) -> Judge:
             7,
             f'With little data JCORM (`{player}`) is slightly slower than no offloading',
             'slightly higher delay',
-            f'above `{LOCAL}` with {first:g} Mbit: {_by_variant(rows)}',
+            f'above `{LOCAL}` with {first:g} Mbit: {by_variant(rows)}',
             one_sided(rows, 1),
             because,
         )
@@ -324,12 +200,12 @@ def _slower_when_small(player: str, because: str) -> Judge:
 def _faster_when_large(table: Table) -> Claim:
     last = table.last(7)
     rows = table.of(7, 'delay_s', f'{ABOVE}{LOCAL}', [JCORM], x=last)
-    late = _failures(table, 7, cpu_mode(UAV_CPUS_GHZ[0]), last, (JCORM, LOCAL))
+    late = failures(table, 7, cpu_mode(UAV_CPUS_GHZ[0]), last, (JCORM, LOCAL))
     return Claim(
         7,
         'With much data JCORM is significantly faster than no offloading',
         'significantly lower delay',
-        f'above `{LOCAL}` with {last:g} Mbit: {_by_variant(rows)}; at 2 GHz{late}',
+        f'above `{LOCAL}` with {last:g} Mbit: {by_variant(rows)}; at 2 GHz{late}',
         one_sided(rows, -1),
         'It shares the work with the satellite. Who fails all deadlines by computing alone is '
         'charged the time that it really takes.',
@@ -414,7 +290,10 @@ _ENERGY = (
     'A UAV transmits stored data in all that is left of the slot: what is saved on urgent data is '
     'spent on uploads, at the same power. It falls only where storage runs empty.'
 )
-_BUDGET = 'It depends on the budget of the genetic algorithm, which is told below.'
+_BUDGET = (
+    'The paper does not state its budget, and ours decides the number: one that meets the printed '
+    'value confirms nothing.'
+)
 _TWO_WAYS = (
     'The printed difference measures how ATSM fails where half a slot is not enough, which is not '
     'described.'
@@ -424,27 +303,32 @@ _FREE = (
     'Storage and link limit together here; how much depends on parameters that Table I has and '
     'the available text lacks.'
 )
+_STALLED = (
+    'Algorithm 2 as printed stays where it begins, so its seed decides, which the paper does not '
+    'state: one that offloads half crosses no offloading, one that balances both sides does not. '
+    "The crossing of the paper's figure may be such a stall."
+)
 _ALONE = 'A UAV that computes faster needs the satellite less.'
 
 _JUDGES: dict[Exhibit, tuple[Judge, ...]] = {
     3: (
-        _to_the_end(3, 'utility_mbit', 1, 'Utility rises with bandwidth', _BANDWIDTH),
-        _to_the_end(3, 'delivered_mbit', 1, 'The data volume rises with bandwidth', _BANDWIDTH),
+        to_the_end(3, 'utility_mbit', 1, 'Utility rises with bandwidth', _BANDWIDTH),
+        to_the_end(3, 'delivered_mbit', 1, 'The data volume rises with bandwidth', _BANDWIDTH),
         _energy_falls,
     ),
     4: (
         _linear,
         _best,
-        _printed(
+        printed_percent(
             4, 'utility_mbit', f'{ABOVE}{SCA}', 10, 'JCORM is 0.7 % above SCA', _EXACT,
             rivals=[SCA],
         ),
-        _printed(
+        printed_percent(
             4, 'utility_mbit', f'{ABOVE}{GENETIC}', 10, 'JCORM is 8.9 % above HA', _BUDGET,
             rivals=[GENETIC],
         ),
         *(
-            _printed(
+            printed_percent(
                 4, 'utility_mbit', f'{ABOVE}{player}', 10,
                 f'JCORM is 41.5 % above ATSM (`{player}`)', _CALIBRATED, rivals=[player],
             )
@@ -463,7 +347,7 @@ _JUDGES: dict[Exhibit, tuple[Judge, ...]] = {
         _complexity,
     ),
     5: (
-        _to_the_end(
+        to_the_end(
             5, 'utility_mbit', -1, 'Utility of JCORM, SCA and HA falls with the data size',
             'Longer urgent tasks leave less of the slot.', (JCORM, SCA, GENETIC),
         ),
@@ -474,16 +358,16 @@ _JUDGES: dict[Exhibit, tuple[Judge, ...]] = {
         ),
         _half_is_unmoved(HALF_LITERAL, 'Who is late uploads nothing.'),
         _half_is_late,
-        _printed(
+        printed_percent(
             5, 'delay_s', f'{ABOVE}{SCA}', 5, "JCORM's mean delay is 29.6 % below that of SCA",
             _EXACT, rivals=[SCA],
         ),
-        _printed(
+        printed_percent(
             5, 'delay_s', f'{ABOVE}{GENETIC}', 5, "JCORM's mean delay is 49.9 % below that of HA",
             _BUDGET, rivals=[GENETIC],
         ),
         *(
-            _printed(
+            printed_percent(
                 5, 'delay_s', f'{ABOVE}{player}', 5,
                 f"JCORM's mean delay is 54.9 % below that of ATSM (`{player}`)", _TWO_WAYS,
                 rivals=[player],
@@ -493,7 +377,7 @@ _JUDGES: dict[Exhibit, tuple[Judge, ...]] = {
     ),
     6: (
         *(
-            _over(
+            over_variants(
                 6, 'utility_mbit', 1,
                 [
                     (storage_mode(free, storage), storage_mode(free, STORAGES_GBYTE[0]))
@@ -505,18 +389,26 @@ _JUDGES: dict[Exhibit, tuple[Judge, ...]] = {
             )
             for free in FREE_GBYTE
         ),
-        _printed(
+        printed_percent(
             6, 'utility_mbit', ABOVE_PREVIOUS, 40,
             'With 1 GB free of 1.5 GB, 40 MHz give 4.9 % more than 30 MHz', _FREE,
             storage_mode(1.0, 1.5),
         ),
-        _printed(
+        printed_percent(
             6, 'utility_mbit', ABOVE_PREVIOUS, 40,
             'With 0.5 GB free, 40 MHz give 24.9 % more than 30 MHz',
             'With noise that grows with the band, which was chosen for this: no independent test.',
             storage_mode(0.5, 1.5),
         ),
-        _storages_alike,
+        _storages_alike(
+            'at 30 and 40 MHz', _NAMED_MHZ,
+            'The link is the limit. These are the bandwidths that the text names.',
+        ),
+        _storages_alike(
+            'wherever we looked', None,
+            'A faster link empties 0.8 GB. Our range is chosen; that of the paper is not in the '
+            'text.',
+        ),
     ),
     7: (
         _slower_when_small(
@@ -524,25 +416,21 @@ _JUDGES: dict[Exhibit, tuple[Judge, ...]] = {
             'x = 0 is among its choices: the optimum of a slot cannot be slower where the link is '
             'the limit.',
         ),
-        _slower_when_small(
-            LITERAL_HALF,
-            'Algorithm 2 as printed stalls where it begins, here at x = 1/2: the crossing of the '
-            "paper's figure is a symptom of that.",
-        ),
+        *(_slower_when_small(player, _STALLED) for player in (LITERAL, LITERAL_HALF)),
         _faster_when_large,
-        _over(
+        over_variants(
             7, 'delay_s', -1,
             [(cpu_mode(ghz), cpu_mode(UAV_CPUS_GHZ[0])) for ghz in UAV_CPUS_GHZ[1:]],
             'Delay falls with the computing power of UAVs', _ALONE,
         ),
-        _over(
+        over_variants(
             7, 'ratio', -1,
             [(cpu_mode(ghz), cpu_mode(UAV_CPUS_GHZ[0])) for ghz in UAV_CPUS_GHZ[1:]],
             'The offloaded share falls with the computing power of UAVs', _ALONE,
         ),
     ),
     8: (
-        _over(
+        over_variants(
             8, 'utility_mbit', 1,
             [
                 (channel_mode(factor, share), channel_mode(RICIAN_FACTORS[0], share))
@@ -553,11 +441,11 @@ _JUDGES: dict[Exhibit, tuple[Judge, ...]] = {
             'Less fading means a higher mean rate, by concavity of the logarithm, and the slowest '
             'urgent device is less slow.',
         ),
-        _to_the_end(
+        to_the_end(
             8, 'utility_mbit', 1, 'Utility rises with the bandwidth of UAVs',
             'More can be collected, and that is the limit with empty storage.', (JCORM,),
         ),
-        _over(
+        over_variants(
             8, 'utility_mbit', -1,
             [
                 (channel_mode(factor, DS_SHARES[1]), channel_mode(factor, DS_SHARES[0]))
@@ -568,18 +456,18 @@ _JUDGES: dict[Exhibit, tuple[Judge, ...]] = {
         ),
     ),
     9: (
-        _to_the_end(
+        to_the_end(
             9, 'utility_mbit', -1, 'Utility falls with lambda', 'Energy is charged more.',
             (JCORM,),
         ),
         _weight_drops(per_unit=False),
         _weight_drops(per_unit=True),
-        _over(
+        over_variants(
             9, 'utility_mbit', -1, [(LOW_POWER, BASE)],
             'Utility is lower with less transmit power',
             'p_DT is taken to be P_max, so that uploads are slower.',
         ),
-        _over(
+        over_variants(
             9, 'utility_mbit', -1, [(LARGE_SIZES, BASE)],
             'Utility is lower with larger data sizes',
             'Longer urgent tasks leave less of the slot.',

@@ -61,8 +61,8 @@ QUICK = Plan(
     genetic_episodes=2,
     bound_episodes=4,
     budget='50x80',
-    other_budgets=('30x50', '100x200'),
-    timed=2,
+    other_budgets=('30x50', '60x100', '100x200'),
+    timed=4,
     batch=256,
 )
 """Within six minutes on one core."""

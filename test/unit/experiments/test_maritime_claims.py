@@ -125,7 +125,7 @@ def test_drops_with_lambda_in_all_and_by_the_unit():
     assert verdicts == [FAILS, HOLDS]
 
 
-def test_storages_are_compared_where_the_text_names_bandwidths():
+def test_storages_are_compared_where_the_text_names_bandwidths_and_everywhere():
     def found(at_40, at_60):
         rows = [
             made_up_row(
@@ -135,10 +135,13 @@ def test_storages_are_compared_where_the_text_names_bandwidths():
             for x, gap in {30.0: 0.0, 40.0: at_40, 60.0: at_60}.items()
             for size, value in {'1.3': 10.0, '1.5': 10.0 + gap}.items()
         ]  # fmt: skip
-        return verdict(claims(rows), 'With 0.5 GB free, storages')
+        start = 'With 0.5 GB free, storages of 1.3 and 1.5 GB hardly differ, '
+        every = claims(rows)
+        return verdict(every, f'{start}at 30'), verdict(every, f'{start}wherever')
 
-    assert found(0.5, 20.0) == HOLDS
-    assert found(10.0, 20.0) == FAILS
+    assert found(0.5, 0.5) == (HOLDS, HOLDS)
+    assert found(0.5, 20.0) == (HOLDS, FAILS)
+    assert found(10.0, 20.0) == (FAILS, FAILS)
 
 
 def test_figures_that_are_missing_have_no_claims():

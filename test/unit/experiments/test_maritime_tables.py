@@ -57,7 +57,7 @@ def test_what_is_as_in_the_file_is_no_change():
     alike = [job for job in jobs(6, QUICK) if job in third]
     assert len({job.overrides for job in alike}) == 5
     genetic = [job for job in jobs(4, QUICK) if job.player.startswith('genetic')]
-    assert [job in third for job in genetic] == [True, False, False]
+    assert [job in third for job in genetic] == [True, False, False, False]
 
 
 def test_slow_players_play_fewer():
