@@ -16,7 +16,7 @@ class Jcorm(BatchController[Maritime, MaritimeState, MaritimeDecision]):
     """Joint computation offloading and resource management, slot by slot.
 
     Qi et al., IEEE Internet Things J. 2025, Algorithm 2, with the deadline that its sub-problems
-    share priced instead of frozen: see `maritime_coupled`.
+    share priced instead of frozen: see `coupled`.
     """
 
     name = 'jcorm'
@@ -27,6 +27,6 @@ class Jcorm(BatchController[Maritime, MaritimeState, MaritimeDecision]):
         return solve(slot_problem(self.scenario, state)).decision
 
     def bound(self, state: MaritimeState) -> FloatArray:
-        """(B,) a cost -U that no decision can beat; what it is proved for: `maritime_bound`."""
+        """(B,) a cost -U that no decision can beat; what it is proved for: `bound`."""
         problem = slot_problem(self.scenario, state)
         return -upper_bound_mbit(problem, solve(problem))
