@@ -29,7 +29,15 @@ step format ruff format --check .
 step lint ruff check .
 step types mypy
 # Tests that need a tool from outside this environment (launch, ros2) skip where it is not there.
-if ! $lint_only; then step tests python -m pytest -m 'not slow' "$@"; fi
+if ! $lint_only; then
+    if [ $# -gt 0 ]; then
+        step tests python -m pytest -m 'not slow' "$@"
+    else
+        # Those without ROS share the cores; nodes are tested one after the other.
+        OMP_NUM_THREADS=1 step unit python -m pytest -m 'not slow' -n 2 test/unit
+        step nodes python -m pytest -m 'not slow' test --ignore=test/unit
+    fi
+fi
 
 say 'summary'
 printf '%s\n' "${report[@]}"

@@ -84,7 +84,7 @@ PURPOSES = {
     'READY': 'Name of a node that `await_nodes` asks for, once nothing can escape it.',
     'SCENE': 'Area, devices, servers and links of the slot as markers.',
     'VEHICLE_ODOMETRY': 'Pose in `map`, twist in `<uav>/base_link`; every control period, or at a '
-    'speed above 1 and in lockstep every fifth.',
+    'speed above 1, in lockstep and in maritime, where UAVs hover, every fifth.',
     'VEHICLE_SETPOINT': 'Where the UAV shall be; every fifth control period.',
     'VEHICLE_TRACKING_ERROR': 'Set-point minus position; every fifth control period.',
     'VEHICLE_PATH': 'The last 300 positions, one each 50 control periods.',

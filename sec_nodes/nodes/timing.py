@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sec_nodes.nodes.base import SecNode
     from sec_offload.msg import SlotStart
 
+SILENT_CLOCK_S = 1.0
+"""How far a slot may begin ahead of a node's time [s of wall time] before it mistrusts /clock."""
 EXTRAPOLATION_S = 0.1
 """Longest wall time that the clock is thought to run on without a message [s]."""
 
@@ -60,6 +62,12 @@ class RunTime:
         self._speed, self._slot_s, self._started = message.speed, message.start_s, True
         if not self._node.simulated:
             self._offset_s = message.start_s - _seconds(message.header.stamp)
+        elif self.wall_until(message.start_s) > SILENT_CLOCK_S:
+            self._node.complain(
+                '/clock is silent', f'slot {message.slot} begins at {message.start_s} s, but it '
+                f'is {self.now_s():.1f} s here; slots keep the time as far as they can'
+            )  # fmt: skip
+            self._ticked_s, self._ticked_at = message.start_s, time.monotonic()
 
     def now_s(self) -> float:
         """Time of the run [s]; 0 before the first slot, in lockstep the start of the slot."""

@@ -109,7 +109,7 @@ class UavNode(ServerNode):
 
     def advance(self, time_s: float) -> None:
         """Fly all control periods that are due."""
-        full_rate = self.time.real_time
+        full_rate = self.time.real_time and not self.world.hovers
         while self.fleet.due(time_s):
             with self.lock:
                 self.fleet.step()

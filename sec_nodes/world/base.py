@@ -116,6 +116,8 @@ class World(ABC):
 
     fallback: ClassVar[str] = 'nearest_uav'
     """Controller that decides when nobody else does."""
+    hovers: ClassVar[bool] = False
+    """Whether UAVs stay where they are, so that nobody needs to hear of it at full rate."""
     relays: Maritime | None = None
     """What UAVs pass on to the satellite and how long that takes; None where they do not."""
 

@@ -50,6 +50,7 @@ class MaritimeWorld(World):
     """
 
     fallback = 'no_offloading'
+    hovers = True
     settings: MaritimeSettings
     scenario: MaritimeOffloading
 

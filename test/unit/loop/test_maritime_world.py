@@ -208,7 +208,7 @@ def test_devices_have_frames_and_come_and_go():
     tasks = devices.open_slot(0)
     look = world.sights('', SEED)
     picture = look(tasks[0]).take()
-    frames = round(tasks[0].input_bit / 2.5e5)
+    frames = round(tasks[0].input_bit / 5e5)
     assert picture.image.shape[0] == frames == len(picture.label.split())
     assert 50 <= devices.streaming.sum() <= 100
     before = devices.position_m
