@@ -38,7 +38,7 @@ Rounding is allowed for by `_ROUNDING`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ from sec_nodes.controllers.maritime.problem import (
     priced_power_w,
 )
 from sec_nodes.scenarios.maritime.state import MaritimeDecision
-from sec_nodes.slot import BoolArray, FloatArray, IntArray
+from sec_nodes.slot import FloatArray, IntArray
 
 _GAP = 1e-7
 """Part of the utility to which cells are refined."""
@@ -76,7 +76,8 @@ def upper_bound_mbit(problem: SlotProblem, solution: Solution) -> FloatArray:
 
     Among the decisions that keep (28).  In a copy where no decision has all batches done in time,
     among those that make no more of them late than must be and start no upload before the batch
-    is done.  A late batch, after which nothing is uploaded, is worth at most 0.
+    is done.  A late batch, after which nothing is uploaded, is worth at most 0.  Where uploads do
+    not pay, only UAVs without a batch have to keep (28g).
 
     Args:
         problem: the slot.
@@ -90,7 +91,7 @@ def upper_bound_mbit(problem: SlotProblem, solution: Solution) -> FloatArray:
     tolerance_mbit = _GAP / shape[-1] * np.abs(own_mbit).sum(axis=-1, keepdims=True)
     incumbent = _Incumbent(net_mbit.ravel(), np.broadcast_to(tolerance_mbit, shape).ravel())
 
-    flat = _relaxed(problem, solution.in_time)
+    flat = _take(problem, np.arange(problem.batch_bit.size))
     cells = _first_cells(flat, solution.decision.ratio.ravel())
     best_mbit = _refine(flat, rent.ravel(), cells, _local_mbit(flat), incumbent).reshape(shape)
     best_mbit = _with_late(best_mbit, solution.sacrificed.sum(axis=-1))
@@ -160,18 +161,6 @@ def _take(problem: SlotProblem, index: IntArray) -> SlotProblem:
         if isinstance(value, np.ndarray):
             values[name] = value.reshape(-1)[index]
     return SlotProblem(**values)
-
-
-def _relaxed(problem: SlotProblem, in_time: BoolArray) -> SlotProblem:
-    """All UAVs in one row; where batches have to fail, uploads that cost more than their worth
-    may be left out, and nothing is due before the slot ends."""
-    flat = _take(problem, np.arange(problem.batch_bit.size))
-    free = ~np.broadcast_to(in_time, problem.batch_bit.shape).ravel() & (flat.gain_mbit_s <= 0)
-    return replace(
-        flat,
-        limit_s=np.where(free, flat.slot_s, flat.limit_s),
-        upload_mbit=np.where(free, 0.0, flat.upload_mbit),
-    )
 
 
 def _local_mbit(flat: SlotProblem) -> FloatArray:

@@ -49,7 +49,7 @@ class SlotProblem:
     hold_s: FloatArray
     """Time of the slot before which an upload would find the storage empty [s]."""
     limit_s: FloatArray
-    """Time of the slot by which the batch has to be done [s]."""
+    """Time of the slot by which the batch has to be done, and the upload begun if w <= 0 [s]."""
     upload_mbit: FloatArray
     """What the upload is worth if it begins at `hold_s`, or earlier [Mbit]."""
     round_trip_s: float
@@ -99,10 +99,12 @@ def slot_problem(scenario: Maritime, state: MaritimeState) -> SlotProblem:
     Before `hold_s`, t_st of section 3, the stored and collected data are fewer than the link could
     take for the rest of the slot, (28h).  A storage that overflows before that, where (28g) and
     (28h) leave no t at all, holds no more than S_cap, so that waiting until tau - S_cap / R^T
-    costs nothing either.  Where an upload costs more than it is worth (w <= 0) it has to wait as
-    long as the storage lasts, t_hi = S / R^U; then that is the time by which the batch is due.
-    Where the satellite is not in view no upload begins in the slot, t = tau: data are collected
-    until the storage is full, and the batch is due at the end.
+    costs nothing either.  Where an upload costs more than it is worth (w <= 0) it waits as long as
+    it may: a UAV without a batch until its storage is full, t_hi = S / R^U of (28g).  A batch that
+    is done later goes before that, max(t_hi, T_DS), and since its end can be put off until the
+    slot's for next to nothing, t = tau: nothing is uploaded, and what finds no room is lost, (18).
+    Where the satellite is not in view no upload begins in the slot either.  Batches are due at
+    the end of the slot.
     """
     s = scenario.settings
     weight = s.energy_weight_mbit_j
@@ -122,9 +124,8 @@ def slot_problem(scenario: Maritime, state: MaritimeState) -> SlotProblem:
     )
     full_upload_s = channel.transmission_time_s(s.uavs.storage_bit, upload_rate_bit_s)
     pays = gain_mbit_s > 0
-    hold_s = np.where(
-        pays, np.maximum(earliest_s, slot_s - full_upload_s), np.maximum(earliest_s, latest_s)
-    )
+    full_s = np.where(state.batch_bit > 0, slot_s, np.maximum(earliest_s, latest_s))
+    hold_s = np.where(pays, np.maximum(earliest_s, slot_s - full_upload_s), full_s)
     hold_s = np.where(reachable, hold_s, slot_s)
     return SlotProblem(
         batch_bit=state.batch_bit,
@@ -238,7 +239,7 @@ def least_ratio(problem: SlotProblem, left_s: FloatArray) -> FloatArray:
 def best_start_s(problem: SlotProblem, finish_s: FloatArray) -> FloatArray:
     """SP3, (45) to (50): as early as batch and storage allow, since dU/dt = -w; [s].
 
-    Where w <= 0 (Case I) `hold_s` is t_max, so that the same maximum is taken.
+    Where w <= 0 (Case I) `hold_s` is the latest time, so that the same maximum is taken.
     """
     return np.minimum(np.maximum(finish_s, problem.hold_s), problem.slot_s)
 

@@ -22,6 +22,10 @@ REGIMES = {
     'lambda 0': ('maritime', {'energy_weight_mbit_j': 0.0}),
     'one UAV': ('maritime', {'uavs.count': 1}),
     'storage full': ('maritime', {'uavs.initially_free_bit': 0.0}),
+    'storage full, uploads do not pay': (
+        'maritime',
+        {'uavs.initially_free_bit': 0.0, 'energy_weight_mbit_j': 300.0},
+    ),
     'some idle': ('maritime', {'devices.sensitive_count': [0, 2]}),
     'all idle': ('maritime', {'devices.sensitive_count': [0, 0]}),
 }

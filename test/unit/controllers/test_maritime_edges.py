@@ -18,6 +18,10 @@ EDGES = {
     'storage full': {'uavs.initially_free_bit': 0.0},
     'storage small and full': {'uavs.storage_bit': 3e8, 'uavs.initially_free_bit': 0.0},
     'storage of one bit': {'uavs.storage_bit': 1.0, 'uavs.initially_free_bit': 1.0},
+    'storage full, uploads do not pay': {
+        'uavs.initially_free_bit': 0.0,
+        'energy_weight_mbit_j': 300.0,
+    },
     'no tasks': {'devices.sensitive_count': [0, 0]},
     'tasks for some': {'devices.sensitive_count': [0, 2]},
     'tasks without data': {'devices.size_bit': [0.0, 0.0]},
@@ -40,6 +44,14 @@ EDGES = {
     'slot of a millisecond': {'slot_s': 1e-3},
     'noise that drowns the link': {'radio.noise_density_dbm_hz': 0.0},
 }
+
+BASELINES = (
+    'jcorm_literal',
+    'jcorm_literal_half',
+    'half_slot',
+    'half_slot_literal',
+    'no_offloading',
+)
 
 
 def played(overrides, controller='jcorm', slots=2, seeds=range(2)):
@@ -76,6 +88,35 @@ def test_a_storage_that_is_full_takes_only_what_it_hands_over():
         assert (outcome.collected_bit[full] == 0).all()
         assert (outcome.overflow_bit[full] > 0).all()
         assert (outcome.next_stored_bit <= 3e8).all()
+
+
+@pytest.mark.parametrize('size_bit', [[1e6, 3e6], [4e6, 4e6]])
+@pytest.mark.parametrize('free_bit', [0.0, 2e7])
+def test_batches_are_done_where_uploads_do_not_pay_and_storage_fills_up(free_bit, size_bit):
+    """lambda = 300: no baseline is better without more late batches, and no decision by much."""
+    overrides = {
+        'energy_weight_mbit_j': 300.0,
+        'uavs.initially_free_bit': free_bit,
+        'devices.size_bit': size_bit,
+    }
+    for scenario, state, _, outcome, bound in played(overrides, slots=2, seeds=range(8)):
+        assert not outcome.late.any()
+        assert (-bound >= outcome.utility_mbit).all()
+        np.testing.assert_allclose(outcome.utility_mbit, -bound, rtol=1e-6)
+        for name in BASELINES:
+            other = scenario.evaluate(state, create_batch(name, scenario).decide(state))
+            as_complete = ~other.late.any(axis=-1)
+            assert (outcome.utility_mbit >= other.utility_mbit)[as_complete].all(), name
+
+
+def test_uavs_without_a_batch_upload_once_their_storage_is_full_even_where_that_does_not_pay():
+    """t_hi = S / R^U: at once if no room is left; those with a batch may put it off."""
+    overrides = {**EDGES['storage full, uploads do not pay'], 'devices.sensitive_count': [0, 2]}
+    for _, state, decision, _, _ in played(overrides, slots=1):
+        idle = state.batch_bit == 0
+        assert idle.any() and not idle.all()
+        assert (decision.start_s[idle] == 0).all()
+        assert (decision.start_s[~idle] == 3.0).all()
 
 
 def test_a_uav_without_tasks_uploads_from_the_start():
