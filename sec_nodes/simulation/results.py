@@ -36,10 +36,13 @@ def write_results(
         OSError: a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    relative = certificate is None or certificate.relative
+    proof = certificate._asdict() if certificate else None
     summary = {
         'version': __version__,
         **description,
-        'reference_above_bound_percent': certificate._asdict() if certificate else None,
+        'reference_above_bound_percent': proof if relative else None,
+        'reference_above_bound': None if relative else proof,
         'controllers': {row.controller: _row_summary(row) for row in rows},
     }
     text = json.dumps(_without_nan(summary), indent=2, allow_nan=False)

@@ -13,6 +13,8 @@ from sec_nodes.slot import FloatArray
 
 LEVEL = 0.95
 """Confidence of every interval."""
+_ABOUT_ZERO, _ABOUT_ZERO_SHARE = 1e-9, 1e-6
+"""Bounds that are no measure of a gap: alone, and as a part of the largest cost or bound."""
 
 
 class Estimate(NamedTuple):
@@ -38,10 +40,12 @@ class Certificate(NamedTuple):
     """How far the reference's cost is above what no decision could beat, slot by slot."""
 
     mean: float
-    """[% of the bound]"""
+    """[% of the bound], or in the unit of the cost, see `relative`."""
     largest: float
-    """[% of the bound]"""
+    """The same."""
     slots: int
+    relative: bool = True
+    """Whether in percent: not if a bound is so close to 0 that a percentage says nothing."""
 
 
 def estimate(values: FloatArray) -> Estimate:
@@ -111,11 +115,16 @@ def certificate(trace: Trace) -> Certificate | None:
     if trace.bound is None:
         return None
     cost = trace.figures['cost']
-    gap = 100 * (cost - trace.bound) / np.maximum(np.abs(trace.bound), np.finfo(float).tiny)
-    gap = gap[np.isfinite(gap)]
-    if not gap.size:
+    known = np.isfinite(cost) & np.isfinite(trace.bound)
+    if not known.any():
         return None
-    return Certificate(float(gap.mean()), float(gap.max()), int(gap.size))
+    cost, size = cost[known], np.abs(trace.bound[known])
+    gap = cost - trace.bound[known]
+    about_zero = max(_ABOUT_ZERO_SHARE * max(size.max(), np.abs(cost).max()), _ABOUT_ZERO)
+    relative = bool(size.min() > about_zero)
+    if relative:
+        gap = 100 * gap / size
+    return Certificate(float(gap.mean()), float(gap.max()), int(gap.size), relative)
 
 
 def uneven(rows: Sequence[Row]) -> bool:

@@ -76,10 +76,15 @@ def notes(
     if uneven:
         lines.append('They do not complete the same share of tasks: read costs beside it.')
     if certificate is not None:
+        mean, largest = (
+            _percent(gap) if certificate.relative else f'{gap:.3g}'
+            for gap in (certificate.mean, certificate.largest)
+        )
         lines.append(
-            f'{subject} costs {_percent(certificate.mean)} more than a certified lower bound for '
-            f'decisions that complete all that can be, at most {_percent(certificate.largest)} '
-            f'({_count(certificate.slots, "slot")}).'
+            f'{subject} costs {mean} more than a certified lower bound for decisions that '
+            f'complete all that can be, at most {largest} ({_count(certificate.slots, "slot")}'
+            + ('' if certificate.relative else '; not in percent, as the bound is about 0')
+            + ').'
         )
     return lines
 

@@ -18,7 +18,7 @@ from sec_nodes.simulation import statistics
 from sec_nodes.simulation.results import write_results
 from sec_nodes.simulation.run import EPISODE_STRIDE, check_slots, episode_seeds, simulate
 from sec_nodes.simulation.statistics import Estimate, certificate, compare, estimate
-from sec_nodes.simulation.tables import cell
+from sec_nodes.simulation.tables import cell, notes
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,23 @@ def test_without_reference_there_is_no_gap(traces):
 def test_the_certificate_is_the_distance_from_the_bound(traces):
     found = certificate(traces[1])
     # 1 over 0.5 is 100 % above, 3 over 2.5 is 20 %
-    assert found == pytest.approx((60.0, 100.0, 6))
+    assert found == pytest.approx((60.0, 100.0, 6, True))
     assert certificate(traces[0]) is None
+
+
+def test_a_bound_about_0_is_no_measure_of_the_distance_from_it(tmp_path):
+    system, seeds = Counter(), np.array([2, 2])
+    # costs are 2 in every slot, the bound 2 - bound: far from 0, then rounding, then 0
+    for below, text in ((1.5, '300 %'), (2.0 - 5e-15, '2'), (2.0, '2')):
+        trace = simulate(system, Steady(system, 'zero', 0.0, bound=below), seeds, 2, certify=True)
+        found = certificate(trace)
+        (line,) = notes(2, 2, 'zero', found, paired=False, uneven=False)[1:]
+        assert f'zero costs {text} more' in line and f'at most {text} (' in line
+        assert ('%' in line) == ('not in percent' not in line) == (below < 1.9)
+        write_results(tmp_path, [trace], compare([trace], None), found, {'scenario': 'counter'})
+        summary = json.loads((tmp_path / 'summary.json').read_text())
+        assert (summary['reference_above_bound_percent'] is None) == (below > 1.9)
+        assert (summary['reference_above_bound'] is None) == (below < 1.9)
 
 
 def test_an_interval_covers_the_mean_as_often_as_it_says():
