@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from sec_nodes.loop.handover import FIRST_INITIAL_DEVICE, INITIAL_FILES
 from sec_nodes.loop.recorded import contents
@@ -66,30 +66,34 @@ def summarise_carried(run: Run) -> dict[str, Any] | None:
 
 
 def conservation(run: Run) -> dict[str, Any]:
-    """Whether all data are where they should be: at first + collected = uploaded + at the end.
+    """Whether all data are where they should be: stored + collected = uploaded + stored after.
 
-    Data are counted in whole bytes, so that only the digits that tables keep are allowed for. UAVs
-    whose storage at the start is not recorded are passed over.
+    Each report of a UAV is balanced against its report before, the first one against the storage
+    at the start. (`stores` has no part in the others: unless slots wait for the UAVs, a slot may
+    start while the one before is under way.) A UAV that was started anew has no report of the
+    slot in which it was killed, and what its next report counts is not known: with that report
+    the balance begins anew.
+
+    Data are counted in whole bytes, so that only the digits that tables keep are allowed for.
     """
-    relays, missing_bit, largest_bit = run['relays'], {}, 0.0
-    for name in uav_names(relays):
-        own = relays.where(relays['name'] == name)
-        own = own.where(np.argsort(own['slot'], kind='stable'))
-        stores = run['stores']
-        first = stores.where((stores['name'] == name) & (stores['slot'] <= own['slot'][0]))
-        if len(first):
-            came_bit = first['stored_bit'][-1] + own['collected_bit'].sum()
-            went_bit = own['uploaded_bit'].sum() + own['stored_bit'][-1]
-            missing_bit[name] = float(came_bit - went_bit)
-            largest_bit = max(largest_bit, float(came_bit), float(went_bit))
+    relays = run['relays']
+    slots = range(int(relays['slot'].min()), int(relays['slot'].max()) + 1)
+    names = uav_names(relays)
+    steps = [step for name in names for step in _steps(run, name, slots.start)]
     share = run.scenario.get('flown', {}).get('byte_share', 1.0)
+    largest_bit = max((max(step.came_bit, step.went_bit) for step in steps), default=0.0)
     tolerance_bit = 0.5 * 8 / share + 2 * _DIGITS * largest_bit
+    breaks = [step for step in steps if abs(step.missing_bit) > tolerance_bit]
     return {
-        'holds': all(abs(bit) <= tolerance_bit for bit in missing_bit.values())
-        if missing_bit
-        else None,
+        'holds': not breaks if steps else None,
         'tolerance_bit': tolerance_bit,
-        'missing_bit': missing_bit,
+        'balanced_slots': len(steps),
+        'skipped_slots': len(names) * len(slots)
+        - len(set(zip(relays['name'].tolist(), relays['slot'].tolist(), strict=True))),
+        'breaks': [
+            {'name': step.name, 'slot': step.slot, 'missing_bit': step.missing_bit}
+            for step in breaks
+        ],
     }
 
 
@@ -114,6 +118,37 @@ def checksum_states(run: Run) -> list[str]:
     names = ('file_id', 'device_id', 'created_slot', 'size_byte', 'sha256')
     columns = (deliveries[name].tolist() for name in names)
     return [_state(seed, *row) for row in zip(*columns, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What was in a UAV's storage and came into it, and what went and was left."""
+
+    name: str
+    slot: int
+    came_bit: float
+    went_bit: float
+
+    @property
+    def missing_bit(self) -> float:
+        return self.came_bit - self.went_bit
+
+
+def _steps(run: Run, name: str, first_slot: int) -> Iterator[_Step]:
+    """Reports of a UAV, as they were made, that can be balanced against the one before."""
+    own = run['relays'].where(run['relays']['name'] == name)
+    stores = run['stores'].where(run['stores']['name'] == name)
+    start_bit = stores['stored_bit'][stores['slot'] == first_slot]
+    held_bit = float(start_bit[0]) if len(start_bit) else None
+    names = ('slot', 'collected_bit', 'uploaded_bit', 'stored_bit')
+    columns = (own[column].tolist() for column in names)
+    reported, before = set(own['slot'].tolist()), first_slot - 1
+    for slot, collected_bit, uploaded_bit, stored_bit in zip(*columns, strict=True):
+        # slots may overlap, so that the later one is done first
+        between = range(min(before, slot) + 1, max(before, slot))
+        if held_bit is not None and reported.issuperset(between):
+            yield _Step(name, slot, held_bit + collected_bit, uploaded_bit + stored_bit)
+        before, held_bit = slot, stored_bit
 
 
 def _state(

@@ -62,10 +62,8 @@ def carried_alerts(carried: dict[str, Any] | None) -> list[str]:
         return []
     balance, files = carried['conservation'], carried['files']
     texts = [
-        f'{name}: {data(abs(bit) / 1e6)} {"vanished" if bit > 0 else "came from nowhere"}; '
-        'stored at first + collected is not uploaded + stored at the end'
-        for name, bit in balance['missing_bit'].items()
-        if abs(bit) > balance['tolerance_bit']
+        _break(name, [one for one in balance['breaks'] if one['name'] == name])
+        for name in dict.fromkeys(one['name'] for one in balance['breaks'])
     ]
     for key, what in (
         ('delivered_twice', 'files were delivered more than once'),
@@ -76,16 +74,41 @@ def carried_alerts(carried: dict[str, Any] | None) -> list[str]:
     return texts
 
 
+def skipped_text(carried: dict[str, Any]) -> str:
+    """What of the balance of data could not be judged; empty if nothing."""
+    skipped = carried['conservation']['skipped_slots']
+    if not skipped:
+        return ''
+    return f'{skipped} {"slot" if skipped == 1 else "slots"} without report passed over'
+
+
+def _break(name: str, breaks: list[dict[str, Any]]) -> str:
+    """Where the balance of a UAV does not hold, the first such slot in figures."""
+    bit, others = breaks[0]['missing_bit'], len(breaks) - 1
+    return (
+        f'{name}: {data(abs(bit) / 1e6)} {"vanished" if bit > 0 else "came from nowhere"} in slot '
+        f'{breaks[0]["slot"]}; stored before + collected is not uploaded + stored after'
+        + (f', nor in {others} more {"slot" if others == 1 else "slots"}' if others else '')
+    )
+
+
 def _lead(carried: dict[str, Any]) -> str:
     balance = carried['conservation']
     kept = {
-        True: 'No data were lost or made up on any UAV: stored at first + collected = uploaded + '
-        'stored at the end, to rounding to whole bytes.',
+        True: 'No data were lost or made up on any UAV: stored before + collected = uploaded + '
+        'stored after, slot by slot, to rounding to whole bytes.',
         False: 'Data were lost or made up on the way: see the head of the page.',
-        None: 'What was stored at first is not recorded, so that losses cannot be ruled out.',
+        None: 'What was stored before is not recorded, so that losses cannot be ruled out.',
     }[balance['holds']]
+    skipped = skipped_text(carried)
     return (
         f'The satellite was in view in {percent(carried["with_satellite"])} of the slots. {kept}'
+        + (
+            f' {skipped}, as after a kill of a UAV: what it moved there may be in no total, a '
+            'loss there does not show, and the balance begins anew with its next report.'
+            if skipped
+            else ''
+        )
     )
 
 

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table as Grid
 from rich.text import Text
 
-from sec_nodes.report.carried_page import carried_alerts
+from sec_nodes.report.carried_page import carried_alerts, skipped_text
 from sec_nodes.report.load import load_run
 from sec_nodes.report.summary import STATUSES, summarise_run
 from sec_nodes.report.units import NONE, data, joule, percent, seconds, times
@@ -136,7 +136,8 @@ def _add_carried(grid: Grid, carried: dict[str, Any] | None) -> None:
         f'{files["delivered"]} files, {files["verified"]} verified',
     )
     kept = {True: 'kept on every UAV', False: 'broken', None: 'not recorded'}
-    grid.add_row('balance of data', kept[carried['conservation']['holds']])
+    told = filter(None, (kept[carried['conservation']['holds']], skipped_text(carried)))
+    grid.add_row('balance of data', '; '.join(told))
 
 
 def _complaints(summary: dict[str, Any]) -> list[str]:

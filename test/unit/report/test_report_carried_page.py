@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -53,6 +54,55 @@ def test_a_page_on_data_stands_beside_that_on_tasks(tmp_path: Path) -> None:
     text = console.export_text()
     assert 'balance of data  kept on every UAV' in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def without(folder: Path, uav: str, slot: int) -> list[str]:
+    """Take a report out of the table of a run, and return it in cells."""
+    path = folder / 'relays.csv'
+    lines = path.read_text().splitlines()
+    (report,) = (one for one in lines if one.startswith(f'{slot},') and f',{uav},' in one)
+    lines.remove(report)
+    path.write_text('\n'.join([*lines, '']))
+    return report.split(',')
+
+
+def told(folder: Path) -> tuple[dict[str, Any], str, str]:
+    """The balance of data in the summary, the page and the terminal."""
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(summary_table(folder))
+    balance = summarise(folder)['carried']['conservation']
+    return balance, build(folder).read_text(), console.export_text()
+
+
+def test_a_kill_is_no_loss(tmp_path: Path) -> None:
+    folder = write_voyage(tmp_path / 'run', Voyage(slots=12, uavs=3, rises_s=0.0))
+    balance, page, text = told(folder)
+    assert (balance['holds'], balance['balanced_slots'], balance['skipped_slots']) == (True, 36, 0)
+    assert 'passed over' not in page + text
+    cells = without(folder, 'uav_1', 5)
+    head = (folder / 'relays.csv').read_text().split('\n')[0].split(',')
+    assert float(cells[head.index('uploaded_bit')]) > 0
+    balance, page, text = told(folder)
+    assert (balance['holds'], balance['balanced_slots'], balance['skipped_slots']) == (True, 34, 1)
+    assert 'No data were lost' in page
+    assert '1 slot without report passed over, as after a kill of a UAV' in page
+    assert 'kept on every UAV; 1 slot without report passed over' in text
+
+
+def test_a_loss_is_one_in_spite_of_a_kill(tmp_path: Path) -> None:
+    folder = write_voyage(tmp_path / 'run', Voyage(slots=12, uavs=3, rises_s=0.0))
+    without(folder, 'uav_1', 5)
+    cells = without(folder, 'uav_1', 11)
+    column = (folder / 'relays.csv').read_text().split('\n')[0].split(',').index('stored_bit')
+    cells[column] = str(float(cells[column]) - 3e6)
+    with (folder / 'relays.csv').open('a') as table:
+        table.write(','.join(cells) + '\n')
+    balance, page, text = told(folder)
+    assert not balance['holds']
+    assert [(one['name'], one['slot']) for one in balance['breaks']] == [('uav_1', 11)]
+    assert page.count('uav_1: 3 Mbit vanished in slot 11; ') == 1
+    assert 'Data were lost or made up' in page
+    assert 'broken; 1 slot without report passed over' in text
 
 
 def test_a_run_without_relays_says_nothing_of_data(write_tables: Writer) -> None:
