@@ -10,11 +10,11 @@ from typing import Any
 
 from sec_nodes.config import ConfigError, suggest
 from sec_nodes.fleet.settings import VEHICLES, FleetSettings, Process
+from sec_nodes.loop.deliveries import GROUND_STATION
 from sec_nodes.loop.ids import ALL_IDS, parse_ids
 
 COORDINATOR = 'coordinator'
 RECORDER = 'recorder'
-GROUND_STATION = 'ground_station'
 _TIER_NAMES = {'device': 'devices', 'uav': 'uavs', 'satellite': 'satellites'}
 
 

@@ -6,6 +6,8 @@ import sqlite3
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+GROUND_STATION = 'ground_station'
+"""Node that receives what satellites hand down."""
 TABLE = """
 CREATE TABLE IF NOT EXISTS deliveries (
     number INTEGER PRIMARY KEY AUTOINCREMENT,

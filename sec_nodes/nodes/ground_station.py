@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sec_nodes.loop.deliveries import Arrival, Deliveries
+from sec_nodes.loop.deliveries import GROUND_STATION, Arrival, Deliveries
 from sec_nodes.loop.store import FileStore, StoreError
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import CommonParameters, SecNode, is_matched, run
@@ -17,7 +17,6 @@ from sec_nodes.nodes.parameters import ParameterError, parameter
 from sec_nodes.scenarios.registry import read_flown
 from sec_offload import msg
 
-GROUND_STATION = 'ground_station'
 DELIVERIES_FILE = 'deliveries.sqlite'
 LOOK_S = 0.1
 """Wall time between looks at who is connected [s]."""

@@ -29,6 +29,7 @@ from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 
 from sec_nodes.config import ConfigError
+from sec_nodes.loop.deliveries import GROUND_STATION
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import is_matched
 from sec_nodes.nodes.parameters import ParameterError, parameter, read_parameters
@@ -54,9 +55,6 @@ PATIENCE_S = 5.0
 
 FAREWELL_S = 3.0
 """Longest wall time after Ctrl-C in which the coordinator may report open tasks [s]."""
-
-GROUND_STATION = 'ground_station'
-"""Receiver of what satellites hand down."""
 
 LOG_FILE = 'run.mcap'
 SUMMARY_FILE = 'summary.json'

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from sec_nodes.loop.deliveries import GROUND_STATION
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import SecNode
 from sec_nodes.nodes.clock import to_stamp
@@ -13,8 +14,6 @@ from sec_nodes.nodes.timing import Releases
 from sec_nodes.scenarios.maritime import stages
 from sec_nodes.world import World
 from sec_offload import msg
-
-GROUND_STATION = 'ground_station'
 
 
 class RelayLinks:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from sec_nodes.inference.codec import PayloadError
+from sec_nodes.loop.deliveries import GROUND_STATION
 from sec_nodes.loop.handover import Handover, whole_bytes
 from sec_nodes.loop.relay import FrameAnswer, at_measured_time
 from sec_nodes.loop.store import StoreError
 from sec_nodes.nodes import names
 from sec_nodes.nodes.clock import to_stamp
-from sec_nodes.nodes.ground_station import GROUND_STATION
 from sec_nodes.nodes.relaying import FrameTask, RelayingNode
 from sec_nodes.nodes.satellite import SatelliteNode
 from sec_nodes.nodes.serving import Lane
