@@ -67,6 +67,8 @@ _LINEAR_PERCENT = 10.0
 """How far the gain of a slot may be from the mean gain of a line that is almost straight."""
 _SAME_PERCENT = 1.0
 """What is no change."""
+_SLIGHT_PERCENT = 10.0
+"""Up to what a difference is slight."""
 _NAMED_MHZ = (30.0, 40.0)
 """Bandwidths that the text names."""
 
@@ -190,7 +192,7 @@ def _slower_when_small(player: str, because: str) -> Judge:
             f'With little data JCORM (`{player}`) is slightly slower than no offloading',
             'slightly higher delay',
             f'above `{LOCAL}` with {first:g} Mbit: {by_variant(rows)}',
-            one_sided(rows, 1),
+            worst([one_sided(rows, 1), within(rows, 0.0, _SLIGHT_PERCENT)]),
             because,
         )
 

@@ -79,6 +79,24 @@ def test_those_who_are_late_are_named_beside_the_utility():
 
 
 @pytest.mark.parametrize(
+    ('low', 'high', 'expected'),
+    [
+        (1.0, 3.0, HOLDS),
+        (-1.0, 3.0, UNDECIDED),
+        (8.0, 12.0, UNDECIDED),
+        (11.0, 48.0, FAILS),
+        (-30.0, -20.0, FAILS),
+    ],
+)
+def test_slightly_slower_is_slower_by_a_tenth_at_most(low, high, expected):
+    slower = above(
+        7, 'no_offloading', (low + high) / 2, None, 'delay_s', 1.0,
+        player='jcorm_literal_half', low=low, high=high,
+    )  # fmt: skip
+    assert verdict(claims([slower]), 'With little data JCORM (`jcorm_literal_half`)') == expected
+
+
+@pytest.mark.parametrize(
     ('steps', 'expected'), [([-2, -1], HOLDS), ([-2, 0], UNDECIDED), ([-2, 1], FAILS)]
 )
 def test_energy_must_fall_at_every_step(steps, expected):
