@@ -327,7 +327,8 @@ class FileStore:
             if found_byte < holding.held_byte:
                 raise StoreError(
                     f'{path}: {found_byte} bytes, {holding.held_byte} are expected; '
-                    f'restore the file, or remove {self.folder} to begin anew without its files'
+                    f'restore the file; or remove {self.folder} to begin anew, a UAV with what '
+                    'it has stored before a run'
                 )
 
     def _sum_held(self) -> int:

@@ -436,13 +436,13 @@ class CoordinatorNode(SecNode):
         self.progress()
 
     def hear_server(self, state: msg.ServerState, slot: int) -> None:
-        """A server lives; one that has forgotten its assignments has died in between."""
+        """A server lives; one that has started again knows nothing of its assignments."""
         server = state.server_id
         before = self.servers.state.get(server)
         was_missing = self.servers.heard(server, state, slot, self.listened_s)
         if was_missing:
             self.get_logger().warning(f'{state.name} is back')
-        if before is not None and state.decision_slot < before.decision_slot:
+        if before is not None and state.started_ns != before.started_ns:
             self.excused.add(server)
             if not was_missing:
                 self.complain('server lost', f'{state.name} has started again')

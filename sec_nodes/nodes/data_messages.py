@@ -81,14 +81,20 @@ def take_in(
             store.add(segment_from(part))
         except (BadMessageError, StoreError) as error:
             refuse(f'from {batch.sender[:80]}: {error}')
-    files = list(dict.fromkeys(part.file_id for part in batch.segments))
+    files = {part.file_id: part.sha256 for part in batch.segments}
     receipt = msg.DataReceipt(
         slot=batch.slot,
         sender=batch.sender,
         receiver=batch.receiver,
         last=batch.last,
-        file_id=files,
-        held_byte=[store.arrived_byte(file_id) for file_id in files],
+        file_id=list(files),
+        held_byte=[_arrived_byte(store, file_id, sha256) for file_id, sha256 in files.items()],
     )
     receipt.header.stamp = to_stamp(batch.ready_s)
     return receipt
+
+
+def _arrived_byte(store: FileStore, file_id: str, sha256: str) -> int:
+    """How much of this very file has arrived; nothing of it, if another one has its name."""
+    holding = store.holding(file_id)
+    return holding.held_byte if holding is not None and holding.sha256 == sha256 else 0

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from sec_nodes.loop.handover import BATCH_BYTE, whole_bytes
-from sec_nodes.loop.recorded import contents
+from sec_nodes.loop.recorded import contents, file_name
 from sec_nodes.loop.store import Segment
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import BadMessageError, SecNode
@@ -67,10 +67,9 @@ class DataSource:
         receiver = self._server_name(grant.server_id)
         kept = self._kept[receiver]
         for device, size_byte in granted:
-            file_id = f'{device}-{grant.slot}'
-            if file_id not in kept:
-                data = contents(self._node.settings_of_run.seed, device, grant.slot, size_byte)
-                kept[file_id] = Segment.whole(file_id, device, grant.slot, data)
+            data = contents(self._node.settings_of_run.seed, device, grant.slot, size_byte)
+            file_id = file_name(device, grant.slot, data)
+            kept[file_id] = Segment.whole(file_id, device, grant.slot, data)
         batches = list(_batches(kept.values()))
         for number, segments in enumerate(batches, start=1):
             message = msg.DataBatch(

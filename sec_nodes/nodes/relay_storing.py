@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sec_nodes.loop.handover import Handover, initial_files, whole_bytes
+from sec_nodes.loop.recorded import recording
 from sec_nodes.loop.relay import Key, RelaySlot
 from sec_nodes.loop.store import Segment, StoreError
 from sec_nodes.nodes.clock import to_stamp
@@ -32,7 +33,7 @@ class UavSlot:
     payloads: dict[Key, msg.Payload] = field(default_factory=dict)
     pictures: dict[Key, Frames] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
-    """Files that were granted and have not come."""
+    """Recordings that were granted and have not come, by device and slot."""
     handover: Handover | None = None
     due_at: float = math.inf
     """Instant of the machine until which what is awaited must be there [s]."""
@@ -85,17 +86,17 @@ class StoringUavs(RelayingNode):
         whole = {part.file_id: part.size_byte for part in batch.segments}
         upto = {part.file_id: part.offset_byte + len(part.data) for part in batch.segments}
         settled = {
-            file_id
+            recording(file_id)
             for file_id, held_byte in zip(receipt.file_id, receipt.held_byte, strict=True)
             if held_byte >= whole[file_id] or held_byte < upto[file_id]
         }
         self.await_no_more(lane, settled)
 
-    def await_no_more(self, lane: Lane, files: set[str]) -> None:
+    def await_no_more(self, lane: Lane, recordings: set[str]) -> None:
         """Upload once every file that was granted has come, or will not."""
         for slot in [slot for slot in self.open.values() if slot.lane is lane]:
-            if slot.missing & files:
-                slot.missing -= files
+            if slot.missing & recordings:
+                slot.missing -= recordings
                 if not slot.missing:
                     self.upload(slot)
 
@@ -141,7 +142,7 @@ class StoringUavs(RelayingNode):
         with self.lock:
             for lane in self.lanes.values():
                 if receipt.receiver == lane.name and receipt.lost:
-                    self.await_no_more(lane, set(receipt.file_id))
+                    self.await_no_more(lane, set(map(recording, receipt.file_id)))
                 slot = self.open.get((lane.server_id, receipt.slot))
                 if receipt.sender != lane.name or slot is None or slot.handover is None:
                     continue

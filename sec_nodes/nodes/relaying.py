@@ -118,7 +118,7 @@ class RelayingNode(ServerNode):
     @property
     def patience(self) -> float:
         """How many times the usual wall time others are waited for."""
-        return LOCKSTEP_PATIENCE if self.time.lockstep else 1.0
+        return self.chosen.patience * (LOCKSTEP_PATIENCE if self.time.lockstep else 1.0)
 
     # -- stores ----------------------------------------------------------------------------------
 

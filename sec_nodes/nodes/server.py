@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from abc import abstractmethod
 from functools import partial
 
@@ -33,7 +34,7 @@ class ServerNode(ServingNode):
         self.lanes = {lane.server_id: lane for lane in self.make_lanes()}
         self.is_loaded = False
         self.answering = self.make_answering()
-        self.reported_slot = -1
+        self.reported_slot, self.started_ns = -1, time.time_ns()
         self.last_report: msg.ServerReport | None = None
 
         self.reports = self.advertise(names.SERVER_REPORT)
@@ -129,7 +130,7 @@ class ServerNode(ServingNode):
                 state.transmit_power_w = lane.server.transmit_power_w
                 state.backlog_s = lane.queue.backlog_s(time_s)
                 state.queue_length = lane.waiting
-                state.decision_slot = lane.decision_slot
+                state.decision_slot, state.started_ns = lane.decision_slot, self.started_ns
                 state.provider = providers.get(manifest_id(lane.model_id), '')
                 states.append(state)
         report = msg.ServerReport(slot=slot, servers=states)

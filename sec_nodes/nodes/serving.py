@@ -63,6 +63,13 @@ class ServerParameters(CommonParameters):
         'sec_nodes.inference.worker_process:load_language_model',
         'what loads language models, as module:function; for a runtime of your own',
     )
+    patience: float = parameter(
+        1.0,
+        'how many times the usual wall time others are waited for where UAVs pass data on; ten '
+        'times that in lockstep',
+        low=0.01,
+        high=100.0,
+    )
     store_dir: str = parameter(
         '', 'folder of stores on disk, one a vehicle, where UAVs pass data on; must be named there'
     )

@@ -133,6 +133,7 @@ def collected_bit(run):
     return sum(float(row['collected_bit']) for row in run.table('relays'))
 
 
+@pytest.mark.slow
 def test_every_byte_is_accounted_for(start, fleet):
     run = start(fleet, *options())
     assert run.finish(180) == 0, run.output

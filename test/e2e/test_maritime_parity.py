@@ -9,10 +9,10 @@ from sec_nodes.controllers.batch import create_batch
 from sec_nodes.scenarios.maritime import Maritime, MaritimeState
 from sec_nodes.scenarios.registry import read_settings
 
-SLOTS, SEED = 12, 3
+SLOTS, SEED = 9, 3
 CHANGES = {'uavs.count': 4, 'satellite.rises_s': 3.0, 'ground_station.distance_m': 1.2e6}
-TIMES = ('upload_s', 'local_s', 'transmit_s', 'execute_s', 'finish_s')
-ENERGIES = ('sensitive_radio_j', 'uav_compute_j', 'satellite_compute_j')
+TIMES = ('local_s', 'transmit_s', 'execute_s', 'finish_s')
+ENERGIES = ('sensitive_radio_j', 'tolerant_radio_j', 'uav_compute_j', 'satellite_compute_j')
 
 
 def replayed(controller, tables):
@@ -30,11 +30,13 @@ def replayed(controller, tables):
         state = MaritimeState(**{**vars(state), 'stored_bit': stored_bit[None]})
         decision = decider.decide(state)
         following, outcome = scenario.step(state, decision)
-        yield slot, decision, outcome
+        yield slot, state, decision, outcome
         state = following
 
 
-@pytest.mark.parametrize('controller', ['jcorm', 'half_slot'])
+@pytest.mark.parametrize(
+    'controller', ['jcorm', pytest.param('half_slot', marks=pytest.mark.slow)]
+)
 def test_relays_take_the_times_energies_and_data_that_the_scenario_says(start, controller):
     options = [part for key, value in CHANGES.items() for part in ('--set', f'{key}={value}')]
     run = start(
@@ -52,20 +54,21 @@ def test_relays_take_the_times_energies_and_data_that_the_scenario_says(start, c
     assert tables.keys() == {(slot, uav) for slot in range(SLOTS) for uav in range(4)}
     byte_bit = 8 / read_settings('maritime', CHANGES).flown.byte_share
     offloaded = 0
-    for slot, decision, outcome in replayed(controller, tables):
+    for slot, state, decision, outcome in replayed(controller, tables):
         for uav in range(4):
             row = tables[slot, uav]
             for name in ('ratio', 'power_w', 'cpu_hz', 'start_s'):
                 expected = getattr(decision, name)[0, uav]
                 assert row[name] == pytest.approx(expected, rel=1e-5, abs=1e-6), (slot, uav, name)
-            for name in (*TIMES, *ENERGIES):
-                expected = getattr(outcome, name)[0, uav] if hasattr(outcome, name) else None
-                if expected is not None:
-                    assert row[name] == pytest.approx(expected, rel=1e-5, abs=1e-6), (
-                        slot,
-                        uav,
-                        name,
-                    )
+            assert row['upload_s'] == pytest.approx(state.upload_s[0, uav], rel=1e-6, abs=1e-9)
+            for name in TIMES:
+                expected = getattr(outcome, name)[0, uav]
+                if name == 'transmit_s' and not row['frames_offloaded']:
+                    continue  # nothing was sent
+                assert row[name] == pytest.approx(expected, rel=1e-5, abs=1e-6), (slot, uav, name)
+            for name in ENERGIES:
+                expected = getattr(outcome, name)[0, uav]
+                assert row[name] == pytest.approx(expected, rel=1e-5, abs=1e-3), (slot, uav, name)
             files = 20  # every file of a slot is rounded to whole bytes
             for name in ('collected_bit', 'uploaded_bit'):
                 expected = getattr(outcome, name)[0, uav]
@@ -73,5 +76,5 @@ def test_relays_take_the_times_energies_and_data_that_the_scenario_says(start, c
                     slot, uav, name,
                 )  # fmt: skip
             offloaded += row['ratio'] > 0
-    assert offloaded > 10 if controller == 'jcorm' else offloaded >= 0
+    assert offloaded > 10
     assert run.table('deliveries')

@@ -240,7 +240,7 @@ def slot_dispatcher(world: World, slot: int) -> Dispatcher:
     for place, device in zip(draws.uniform(0, 500, (count, 2)), range(count), strict=True):
         velocity = vector3((*draws.normal(size=2), 0.0))
         speed, backlog = draws.uniform(3e7, 1e9), draws.uniform(0, 0.2)
-        devices.heard(device, [point((*place, 0.0)), velocity, speed, backlog], slot, 0.0)
+        devices.heard(device, [point((*place, 0.0)), velocity, speed, backlog, False], slot, 0.0)
         task = Task(
             task_id=device * 2**32 + slot,
             device_id=device,

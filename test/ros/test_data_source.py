@@ -14,7 +14,7 @@ pytest.importorskip('rclpy', reason='needs ROS 2')
 
 from node_stage import Stage
 
-from sec_nodes.loop.recorded import contents
+from sec_nodes.loop.recorded import contents, file_name
 from sec_nodes.nodes import names
 from sec_nodes.nodes.data_messages import segment_from
 from sec_nodes.scenarios.maritime import Maritime
@@ -78,6 +78,10 @@ def test_reports_say_who_has_recorded_something(stage: Stage) -> None:
     assert any(streams)
 
 
+def named(device: int, slot: int, size_byte: int) -> str:
+    return file_name(device, slot, contents(SEED, device, slot, size_byte))
+
+
 def test_what_is_granted_is_handed_over_until_it_is_held(stage: Stage) -> None:
     slot = open_slot(stage).slot
     grant(stage, slot, {6: 1000, 7: 2000})
@@ -86,21 +90,24 @@ def test_what_is_granted_is_handed_over_until_it_is_held(stage: Stage) -> None:
     assert batch.ready_s == pytest.approx(slot * SETTINGS.slot_s + 1.5)
     for part, device, size in zip(batch.segments, (6, 7), (1000, 2000), strict=True):
         whole = segment_from(part)
-        assert (whole.file_id, whole.device_id) == (f'{device}-{slot}', device)
+        assert (whole.file_id, whole.device_id) == (named(device, slot, size), device)
         assert whole.data == contents(SEED, device, slot, size)
-    confirm(stage, 'uav_0', {f'6-{slot}': 1000, f'7-{slot}': 1999})
+    confirm(stage, 'uav_0', {named(6, slot, 1000): 1000, named(7, slot, 2000): 1999})
     until_kept(stage, 1)
 
     later = open_slot(stage).slot
     grant(stage, later, {8: 500})
     again = stage.next(names.DATA_TX, lambda one: one.slot == later)
-    assert [part.file_id for part in again.segments] == [f'7-{slot}', f'8-{later}']
+    assert [part.file_id for part in again.segments] == [
+        named(7, slot, 2000),
+        named(8, later, 500),
+    ]
     # somebody else has it, or it was lost: both are no receipt of the UAV
-    confirm(stage, 'satellite_0', {f'7-{slot}': 2000})
-    confirm(stage, 'uav_0', {f'7-{slot}': 2000}, lost='the link is cut')
-    confirm(stage, 'uav_0', {f'8-{later}': 500, 'nobody': 3})
+    confirm(stage, 'satellite_0', {named(7, slot, 2000): 2000})
+    confirm(stage, 'uav_0', {named(7, slot, 2000): 2000}, lost='the link is cut')
+    confirm(stage, 'uav_0', {named(8, later, 500): 500, 'nobody': 3})
     until_kept(stage, 1)
-    confirm(stage, 'uav_0', {f'7-{slot}': 2000})
+    confirm(stage, 'uav_0', {named(7, slot, 2000): 2000})
     until_kept(stage, 0)
 
 
@@ -110,8 +117,8 @@ def test_a_repeated_grant_brings_the_same_files(stage: Stage) -> None:
         heard = len(stage.heard[names.DATA_TX.name])
         grant(stage, slot, {6: 1000})
         batch = stage.next(names.DATA_TX, since=heard)
-        assert [part.file_id for part in batch.segments] == [f'6-{slot}']
-    confirm(stage, 'uav_0', {f'6-{slot}': 1000})
+        assert [part.file_id for part in batch.segments] == [named(6, slot, 1000)]
+    confirm(stage, 'uav_0', {named(6, slot, 1000): 1000})
     until_kept(stage, 0)
 
 
@@ -122,7 +129,7 @@ def test_every_process_answers_for_its_own_devices(stage: Stage) -> None:
     assert [part.device_id for part in batch.segments] == [COLUMNS + 1]
     assert batch.receiver == 'uav_1'
     grant(stage, slot, {COLUMNS + 5: 10}, uav=1)
-    confirm(stage, 'uav_1', {f'{COLUMNS + 1}-{slot}': 10})
+    confirm(stage, 'uav_1', {named(COLUMNS + 1, slot, 10): 10})
     until_kept(stage, 0)
     assert len(stage.all(names.DATA_TX, slot=slot)) == 1
 
@@ -141,7 +148,7 @@ def test_large_files_are_cut(stage: Stage) -> None:
         parts = [segment_from(part) for one in batches for part in one.segments]
         data = b''.join(part.data for part in parts if part.device_id == device)
         assert data == contents(SEED, device, slot, size)
-    confirm(stage, 'uav_0', {f'{device}-{slot}': size for device, size in sizes.items()})
+    confirm(stage, 'uav_0', {named(device, slot, size): size for device, size in sizes.items()})
     until_kept(stage, 0)
 
 

@@ -50,8 +50,9 @@ _devices = itertools.count()
 
 def begin(stage: Stage, folder: Path, *parameters: str) -> None:
     stage.start(
-        'satellite', 'scenario:=maritime', 'heartbeat_s:=0.05', f'store_dir:={folder}', *parameters
-    )
+        'satellite', 'scenario:=maritime', 'heartbeat_s:=0.05', f'store_dir:={folder}',
+        'patience:=0.1', *parameters,
+    )  # fmt: skip
     stage.connect()
     stage.next(names.SERVER_REPORT, since=len(stage.heard[names.SERVER_REPORT.name]))
 

@@ -19,7 +19,7 @@ from node_stage import Stage
 from sec_nodes.inference.codec import encode
 from sec_nodes.inference.engine import SplitModel
 from sec_nodes.inference.pictures import RenderedPictures
-from sec_nodes.loop.recorded import contents
+from sec_nodes.loop.recorded import contents, file_name
 from sec_nodes.loop.store import Segment
 from sec_nodes.nodes import names
 from sec_nodes.nodes.convert import packet_fields
@@ -51,7 +51,7 @@ _tasks = itertools.count(1)
 def begin(stage: Stage, folder: Path, *parameters: str) -> None:
     stage.start(
         'uav', 'scenario:=maritime', 'ids:=0-1', 'heartbeat_s:=0.05', f'store_dir:={folder}',
-        *parameters,
+        'patience:=0.1', *parameters,
     )  # fmt: skip
     stage.connect()
     stage.next(names.SERVER_REPORT, since=len(stage.heard[names.SERVER_REPORT.name]))
@@ -188,7 +188,8 @@ def uploads(stage: Stage, slot: int, uav: str = 'uav_0') -> list[msg.DataBatch]:
 
 
 def recording(device: int, slot: int, size_byte: int) -> Segment:
-    return Segment.whole(f'{device}-{slot}', device, slot, contents(1, device, slot, size_byte))
+    data = contents(1, device, slot, size_byte)
+    return Segment.whole(file_name(device, slot, data), device, slot, data)
 
 
 def hand_over(stage: Stage, slot: int, *files: Segment, **fields: Any) -> None:

@@ -119,6 +119,7 @@ def reports(draw: Any) -> tuple[Any, ...]:
             convert.vector3(column(draw, 3)),
             draw(positive),
             draw(positive),
+            draw(st.booleans()),
         ]
         for _ in range(3)
     ]
@@ -205,7 +206,7 @@ def test_a_state_says_what_was_reported(world: SurveyWorld, gathered: tuple[Any,
 
 
 EXAMPLE = (
-    [[convert.point((1, 2, 3)), convert.vector3((0, 0, 0)), 1e8, 0.0]] * 3,
+    [[convert.point((1, 2, 3)), convert.vector3((0, 0, 0)), 1e8, 0.0, False]] * 3,
     [msg.ServerState(server_id=n, kind=n, model_id=('scene-s', 'scene-l')[n]) for n in (0, 1)],
     [Task(n, n, 5, 5.0, 1.0, 0.5, 8.0) for n in (0, 1)],
     LinkTable(
