@@ -252,8 +252,9 @@ def test_a_whole_slot(stage: Stage, model: SplitModel) -> None:
     assert (grant.server_id, list(grant.device_id)) == (0, [6, 7])
     assert list(grant.size_byte) == [2500, 7500]
     assert grant.at_s == pytest.approx(start_s + 2.0)
-    hand_over(stage, slot, recording(6, slot, 2500))
-    receipt = stage.next(names.DATA_RECEIPT, lambda one: one.file_id == [f'6-{slot}'])
+    first = recording(6, slot, 2500)
+    hand_over(stage, slot, first)
+    receipt = stage.next(names.DATA_RECEIPT, lambda one: one.file_id == [first.file_id])
     assert (receipt.sender, receipt.receiver, list(receipt.held_byte)) == (
         'device_6', 'uav_0', [2500]
     )  # fmt: skip
@@ -434,13 +435,13 @@ def test_data_that_are_lost_on_the_way_are_not_waited_for(stage: Stage) -> None:
         DATA_IN,
         msg.DataBatch(slot=slot, sender='device_6', receiver='uav_0', segments=[part]),
     )
-    receipt = stage.next(names.DATA_RECEIPT, lambda one: one.file_id == [f'6-{slot}'])
+    receipt = stage.next(names.DATA_RECEIPT, lambda one: one.file_id == [damaged.file_id])
     assert list(receipt.held_byte) == [0]
     stage.say(
         names.DATA_RECEIPT,
         msg.DataReceipt(
             slot=slot, sender='device_7', receiver='uav_0', lost='the link is cut',
-            file_id=[f'7-{slot}'], held_byte=[0],
+            file_id=[recording(7, slot, 1250).file_id], held_byte=[0],
         ),
     )  # fmt: skip
     report = report_of(stage, slot)
