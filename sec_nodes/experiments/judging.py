@@ -83,6 +83,29 @@ def one_sided(rows: Sequence[Row], side: int) -> str:
     return FAILS if any(high < 0 for _, high in ends) else UNDECIDED
 
 
+def trend(
+    figure: Exhibit, side: int, statement: str, rows: Sequence[Row], told: str, because: str
+) -> Claim:
+    """What rows do from the first to the last place of a sweep: rise (side 1) or fall (-1).
+
+    Args:
+        figure: which.
+        side: of 0 on which they should lie.
+        statement: of the paper.
+        rows: differences of the last place to the first.
+        told: the same as text.
+        because: why it comes out like that.
+    """
+    return Claim(
+        figure,
+        statement,
+        'rises' if side > 0 else 'falls',
+        f'from the first to the last place: {told}',
+        one_sided(rows, side),
+        because,
+    )
+
+
 def within(rows: Sequence[Row], low: float, high: float) -> str:
     """Whether intervals lie in a range, or outside it."""
     if not rows:

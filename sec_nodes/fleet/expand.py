@@ -12,6 +12,7 @@ from sec_nodes.config import ConfigError, suggest
 from sec_nodes.fleet.settings import VEHICLES, FleetSettings, Process
 from sec_nodes.loop.deliveries import GROUND_STATION
 from sec_nodes.loop.ids import ALL_IDS, parse_ids
+from sec_nodes.scenarios.registry import has_storage
 
 COORDINATOR = 'coordinator'
 RECORDER = 'recorder'
@@ -106,11 +107,6 @@ def expand(
             f'choose one with --host: {", ".join(fleet.hosts)}'
         )
     return mine
-
-
-def has_storage(scenario: Any) -> bool:
-    """Whether data are stored on the way and brought to a ground station."""
-    return hasattr(scenario, GROUND_STATION)
 
 
 def _common(fleet: FleetSettings, scenario: Any, files: RunFiles) -> dict[str, dict[str, Any]]:

@@ -103,7 +103,6 @@ def _sound_relays(
     columns = vars(wanted).values() if wanted is not None else ()
     if wanted is None or any(column.shape != (n_uavs,) for column in columns):
         return replace(decision, relays=_own_relays(scenario, state, fallback)), n_uavs
-    held = np.zeros(n_uavs, dtype=bool)
     broken = ~np.all([np.isfinite(column) & (column >= 0) for column in columns], axis=0)
     if broken.any():
         substitute = _own_relays(scenario, state, fallback)

@@ -25,7 +25,7 @@ from sec_nodes.loop.ids import parse_ids
 from sec_nodes.nodes import names
 from sec_nodes.nodes.parameters import ParameterError, parameter, read_parameters
 from sec_nodes.nodes.spinning import WallTimer, spin
-from sec_nodes.scenarios.registry import read_flown
+from sec_nodes.scenarios.registry import has_storage, read_flown
 from sec_nodes.world import World, build_world
 
 CONFIGURATION_ERRORS = (ParameterError, ConfigError, ControllerError, ModelError, PictureError)
@@ -167,14 +167,13 @@ def has_relays(name: str) -> bool:
     Raises:
         ParameterError: its parameters cannot be used.
         ConfigError: the scenario cannot be used.
-        ModelError: a model cannot be used.
     """
     probe = Node(name, enable_rosout=False, start_parameter_services=False)
     try:
         scenario = read_parameters(probe, CommonParameters).scenario
     finally:
         probe.destroy_node()
-    return build_world(read_flown(scenario)).relays is not None
+    return has_storage(read_flown(scenario))
 
 
 def own_ids(text: str, count: int) -> list[int]:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from sec_nodes.loop.deliveries import GROUND_STATION, Arrival, Deliveries
+from sec_nodes.loop.handover import bits_of
 from sec_nodes.loop.store import FileStore, StoreError
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import CommonParameters, SecNode, is_matched, run
 from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.data_messages import check_batch, take_in
 from sec_nodes.nodes.parameters import ParameterError, parameter
-from sec_nodes.scenarios.registry import read_flown
+from sec_nodes.scenarios.maritime.settings import MaritimeSettings
+from sec_nodes.scenarios.registry import has_storage, read_flown
 from sec_offload import msg
 
 DELIVERIES_FILE = 'deliveries.sqlite'
@@ -36,7 +38,7 @@ class GroundStation(SecNode):
     def __init__(self) -> None:
         super().__init__(GROUND_STATION, Parameters)
         self.chosen: Parameters = self.settings_of_run
-        self.byte_share = byte_share_of(self.chosen.scenario)
+        self.settings = settings_of(self.chosen.scenario)
         self.store, self.deliveries = opened(self.chosen.store_dir)
         self.is_ready = False
         self.receipts = self.advertise(names.DATA_RECEIPT)
@@ -100,26 +102,27 @@ class GroundStation(SecNode):
             slot=arrival.slot,
             satellite=arrival.satellite,
             size_byte=holding.size_byte,
-            size_bit=8.0 * holding.size_byte / self.byte_share,
+            size_bit=bits_of(self.settings, holding.size_byte),
             sha256=holding.sha256,
         )
         message.header.stamp = to_stamp(arrival.ready_s)
         return message
 
 
-def byte_share_of(scenario: str) -> float:
-    """Real bytes of stored data for each byte that a scenario counts.
+def settings_of(scenario: str) -> MaritimeSettings:
+    """A scenario with a ground station.
 
     Raises:
         ConfigError: there is no such scenario.
         ParameterError: it has no ground station.
     """
     settings: Any = read_flown(scenario)
-    if not hasattr(settings, GROUND_STATION):
+    if not has_storage(settings):
         raise ParameterError(
             f'parameter scenario = {scenario!r}: has no ground station; fly maritime'
         )
-    return float(settings.flown.byte_share)
+    found: MaritimeSettings = settings
+    return found
 
 
 def opened(store_dir: str) -> tuple[FileStore, Deliveries]:

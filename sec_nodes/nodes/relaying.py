@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sec_nodes.inference.codec import PayloadError, decode
-from sec_nodes.inference.providers import policy_from
 from sec_nodes.loop.handover import Handover, bits_of
 from sec_nodes.loop.relay import FrameAnswer
 from sec_nodes.loop.store import FileStore, Segment, StoreError
@@ -234,14 +233,8 @@ class RelayingNode(ServerNode):
             ParameterError: no such execution provider.
             ModelError: a model cannot be loaded.
         """
-        try:
-            policy = policy_from(self.chosen.providers, self.chosen.threads)
-        except ValueError as error:
-            raise ParameterError(
-                f'parameter providers = {self.chosen.providers!r}: {error}'
-            ) from None
         models = {manifest_id(lane.model_id) for lane in self.lanes.values()}
-        return SplitAnswering(models, policy, NETWORK_QUEUE, self)
+        return SplitAnswering(models, self.policy(), NETWORK_QUEUE, self)
 
     def frames_from(self, lane: Lane, message: Any) -> Frames:
         """(n, rows, columns, 3) frames of a payload or relay batch.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sec_nodes.inference.codec import PayloadError, decode
-from sec_nodes.inference.providers import policy_from
+from sec_nodes.inference.providers import DevicePolicy, policy_from
 from sec_nodes.loop.serving import ComputeQueue, OrderedIntake
 from sec_nodes.nodes.answering import (
     Answering,
@@ -137,6 +137,18 @@ class ServingNode(SecNode, Teller):
     results: Any
     news: Any
 
+    def policy(self) -> DevicePolicy:
+        """Where models run, and on how many threads.
+
+        Raises:
+            ParameterError: no such execution provider.
+        """
+        providers = self.chosen.providers
+        try:
+            return policy_from(providers, self.chosen.threads)
+        except ValueError as error:
+            raise ParameterError(f'parameter providers = {providers!r}: {error}') from None
+
     def make_answering(self) -> Answering:
         """Who runs the models of the lanes.
 
@@ -144,11 +156,7 @@ class ServingNode(SecNode, Teller):
             ParameterError: no such execution provider.
             ModelError: a model cannot be loaded.
         """
-        chosen = self.chosen
-        try:
-            policy = policy_from(chosen.providers, chosen.threads)
-        except ValueError as error:
-            raise ParameterError(f'parameter providers = {chosen.providers!r}: {error}') from None
+        chosen, policy = self.chosen, self.policy()
         if self.world.scenario.devices_compute:
             names = {lane.model_id for lane in self.lanes.values()}
             return SplitAnswering(names, policy, NETWORK_QUEUE, self)

@@ -131,6 +131,11 @@ def scenario_of(name_or_path: str) -> str:
     return str(value_of(named_file('scenario', split_mode(name_or_path)[0]), 'name'))
 
 
+def has_storage(settings: Settings) -> bool:
+    """Whether UAVs pass data on that are stored on the way and brought to a ground station."""
+    return hasattr(settings, 'ground_station')
+
+
 def flown_names() -> list[str]:
     """Names of the scenarios that the ROS nodes fly."""
     return [name for name, entry in SCENARIOS.items() if entry.flies]

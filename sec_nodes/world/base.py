@@ -87,6 +87,46 @@ class Devices(Protocol):
         """(D,) computing time already promised at an instant [s]."""
 
 
+class StillDevices:
+    """Devices of one process that do not compute, and do not move within a slot.
+
+    Subclasses say where they are and what they ask: `open_slot`.
+
+    Args:
+        ids: identifiers of the devices, ascending.
+        place_m: (D, 2) where they are at first, east and north [m; map].
+    """
+
+    def __init__(self, ids: list[int], place_m: FloatArray) -> None:
+        self.ids: IntArray = np.array(ids, dtype=np.int64)
+        self.slot = -1
+        self.flop_s: FloatArray = np.zeros(len(ids))
+        self.free_s: FloatArray = np.zeros(len(ids))
+        self.place(place_m)
+
+    def place(self, place_m: FloatArray) -> None:
+        """Put the devices somewhere, (D, 2) east and north [m; map]."""
+        self._position_m = np.hstack([place_m, np.zeros((len(place_m), 1))])
+
+    @property
+    def position_m(self) -> FloatArray:
+        """(D, 3) positions [m; map]; devices are on the surface."""
+        return self._position_m
+
+    @property
+    def velocity_m_s(self) -> FloatArray:
+        """(D, 3) velocities [m/s; map]: none."""
+        return np.zeros_like(self._position_m)
+
+    def start_s(self, row: int, ready_s: float, service_s: float) -> float:
+        """When a task may leave the device: at once, there is nothing to compute."""
+        return ready_s
+
+    def backlog_s(self, now_s: float) -> FloatArray:
+        """(D,) computing time already promised: none."""
+        return np.zeros(len(self.ids))
+
+
 class Sky(Protocol):
     """The serving satellites, whoever has their numbers, and how they are reached."""
 

@@ -29,7 +29,7 @@ from sec_nodes.scenarios.maritime.devices import draw_devices, draw_fading, draw
 from sec_nodes.scenarios.maritime.offloading import MaritimeOffloading
 from sec_nodes.scenarios.maritime.settings import MaritimeSettings
 from sec_nodes.slot import BoolArray, FloatArray, IntArray, LinkTable, ServerKind, task_number
-from sec_nodes.world.base import Server, Sight, World
+from sec_nodes.world.base import Server, Sight, StillDevices, World
 
 LIMITS = MotionLimits(20.0, 5.0, 20.0)
 """Of UAVs, as in config/scenarios/survey.yaml; here they hover, and wind is none."""
@@ -153,7 +153,7 @@ class MaritimeWorld(World):
         return self.relays.leo_gain(np.array([slot]))[0]
 
 
-class MaritimeDevices:
+class MaritimeDevices(StillDevices):
     """Devices of one process, which are drawn anew in every slot.
 
     Identifiers count the places that a UAV has for devices; places that nobody fills are idle, on
@@ -166,26 +166,12 @@ class MaritimeDevices:
     """
 
     def __init__(self, settings: MaritimeSettings, ids: list[int], seed: int) -> None:
-        self.ids: IntArray = np.array(ids, dtype=np.int64)
-        self.slot = -1
-        self.flop_s: FloatArray = np.zeros(len(ids))
-        self.free_s: FloatArray = np.zeros(len(ids))
         self._settings, self._seed = settings, np.array([seed])
-        self._uav, self._column = np.divmod(self.ids, settings.columns)
+        self._uav, self._column = np.divmod(np.array(ids, dtype=np.int64), settings.columns)
         self._uav_m = draw_uavs(settings, self._seed)
+        super().__init__(ids, self._uav_m[0][self._uav])
         self.streaming: BoolArray = np.zeros(len(ids), dtype=bool)
         """(D,) whether each has recorded data to be stored in this slot."""
-        self._position_m = self._above_water(self._uav_m[0][self._uav])
-
-    @property
-    def position_m(self) -> FloatArray:
-        """(D, 3) positions [m; map]; devices are on the surface."""
-        return self._position_m
-
-    @property
-    def velocity_m_s(self) -> FloatArray:
-        """(D, 3) velocities [m/s; map]: none within a slot."""
-        return np.zeros_like(self._position_m)
 
     def open_slot(self, slot: int, new_tasks: bool = True) -> list[Task]:
         """Move to the start of a slot and return the tasks created there, in device order."""
@@ -193,8 +179,7 @@ class MaritimeDevices:
         drawn = draw_devices(self._settings, self._seed, np.array([slot]), self._uav_m)
         here = (0, self._uav, self._column)
         active, size_bit = drawn.active[here], drawn.size_bit[here]
-        place_m = np.where(active[:, None], drawn.position_m[here], self._uav_m[0][self._uav])
-        self._position_m = self._above_water(place_m)
+        self.place(np.where(active[:, None], drawn.position_m[here], self._uav_m[0][self._uav]))
         self.streaming = active & ~drawn.sensitive[self._column] & new_tasks
         return [
             Task(
@@ -210,17 +195,6 @@ class MaritimeDevices:
             for row, device in enumerate(self.ids)
             if new_tasks and size_bit[row] > 0
         ]
-
-    def start_s(self, row: int, ready_s: float, service_s: float) -> float:
-        """When a task may leave the device: at once, there is nothing to compute."""
-        return ready_s
-
-    def backlog_s(self, now_s: float) -> FloatArray:
-        """(D,) computing time already promised: none."""
-        return np.zeros(len(self.ids))
-
-    def _above_water(self, place_m: FloatArray) -> FloatArray:
-        return np.hstack([place_m, np.zeros((len(place_m), 1))])
 
 
 class Orbit:

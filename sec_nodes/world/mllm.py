@@ -31,7 +31,7 @@ from sec_nodes.slot import (
     ServerKind,
     task_number,
 )
-from sec_nodes.world.base import Server, Sight, World, manifest_id
+from sec_nodes.world.base import Server, Sight, StillDevices, World, manifest_id
 
 SPEED_M_S = 20.0
 """Of UAVs where the mode sets no limit: that of mode extended. They cannot fly without one."""
@@ -175,7 +175,7 @@ class MllmWorld(World):
         )
 
 
-class MllmDevices:
+class MllmDevices(StillDevices):
     """Devices of one process: they stay where they are, and ask as the scenario draws it.
 
     Args:
@@ -186,23 +186,8 @@ class MllmDevices:
     """
 
     def __init__(self, settings: MllmSettings, draws: Draws, ids: list[int], seed: int) -> None:
-        self.ids: IntArray = np.array(ids, dtype=np.int64)
-        self.slot = -1
-        self.flop_s: FloatArray = np.zeros(len(ids))
-        self.free_s: FloatArray = np.zeros(len(ids))
         self._settings, self._draws, self._seed = settings, draws, np.array([seed])
-        ground = np.zeros((len(ids), 1))
-        self._position_m = np.hstack([draws.places_m(self._seed)[0][self.ids], ground])
-
-    @property
-    def position_m(self) -> FloatArray:
-        """(D, 3) positions [m; map]; devices are on the surface."""
-        return self._position_m
-
-    @property
-    def velocity_m_s(self) -> FloatArray:
-        """(D, 3) velocities [m/s; map]: none."""
-        return np.zeros_like(self._position_m)
+        super().__init__(ids, draws.places_m(self._seed)[0][ids])
 
     def open_slot(self, slot: int, new_tasks: bool = True) -> list[Task]:
         """Move to the start of a slot and return the tasks created there, in device order."""
@@ -227,14 +212,6 @@ class MllmDevices:
             for device in self.ids
             if asked.active[0, device]
         ]
-
-    def start_s(self, row: int, ready_s: float, service_s: float) -> float:
-        """When a task may leave the device: at once, there is nothing to compute."""
-        return ready_s
-
-    def backlog_s(self, now_s: float) -> FloatArray:
-        """(D,) computing time already promised: none."""
-        return np.zeros(len(self.ids))
 
 
 class ChainSky:

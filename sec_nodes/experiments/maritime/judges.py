@@ -14,6 +14,7 @@ from sec_nodes.experiments.judging import (
     one_sided,
     shown,
     sized,
+    trend,
 )
 from sec_nodes.experiments.maritime.figures import BASE
 from sec_nodes.experiments.maritime.plans import GENETIC, HALF, JCORM, SCA, kind
@@ -42,14 +43,7 @@ def to_the_end(
             for row in table.of(figure, quantity, ABOVE_FIRST, table.players, mode)
             if kind(row.player) in players and row.x == table.last(figure)
         ]
-        return Claim(
-            figure,
-            statement,
-            'rises' if side > 0 else 'falls',
-            f'from the first to the last place: {by_variant(rows)}',
-            one_sided(rows, side),
-            because,
-        )
+        return trend(figure, side, statement, rows, by_variant(rows), because)
 
     return judge
 

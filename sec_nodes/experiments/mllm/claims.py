@@ -16,6 +16,7 @@ from sec_nodes.experiments.judging import (
     near,
     one_sided,
     ordered,
+    trend,
     within,
     worst,
 )
@@ -167,14 +168,7 @@ def _trend(
     def judge(table: Table) -> Claim:
         players = (*COMPARED, 'masked_random')
         rows = table.of(figure, quantity, ABOVE_FIRST, players, x=table.last(figure))
-        return Claim(
-            figure,
-            statement,
-            'rises' if side > 0 else 'falls',
-            f'from the first to the last place: {listed(rows)}',
-            one_sided(rows, side),
-            because,
-        )
+        return trend(figure, side, statement, rows, listed(rows), because)
 
     return judge
 

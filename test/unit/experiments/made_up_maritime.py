@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
+from made_up import made_up_row as a_row
 
 from sec_nodes.experiments.maritime.games import BOUND_MBIT, Race, batched
 from sec_nodes.experiments.maritime.plans import QUICK, kind
-from sec_nodes.experiments.rows import MEAN, Row
 
 PLAN = replace(
     QUICK,
@@ -70,18 +70,5 @@ class MadeUpGames:
 
 def made_up_row(figure, player='jcorm', value=1.0, low=None, high=None, **changes):
     """One line of a table."""
-    row = Row(
-        figure=figure,
-        mode='base',
-        x=None,
-        player=player,
-        runs=1,
-        episodes=4,
-        quantity='utility_mbit',
-        relation=MEAN,
-        value=value,
-        low=value - 0.1 if low is None else low,
-        high=value + 0.1 if high is None else high,
-        published=None,
-    )
-    return replace(row, **changes)
+    own = {'mode': 'base', 'runs': 1, 'quantity': 'utility_mbit'}
+    return a_row(figure, player, value, low, high, **(own | changes))
