@@ -26,8 +26,8 @@ _LN2 = math.log(2.0)
 class UrbanLink:
     """Uplink from a terminal on the ground to a UAV at a fixed altitude."""
 
-    altitude_m: float
-    """Height H of the UAV above the terminals [m]."""
+    altitude_m: Floats
+    """Height H of the UAV above the terminals [m]; an array broadcasts against distances."""
     los_midpoint_deg: float
     """a of the line-of-sight probability [degrees; also its factor]."""
     los_steepness_per_deg: float
@@ -36,8 +36,8 @@ class UrbanLink:
     """Excess loss eta_LoS with a line of sight [dB]."""
     nlos_loss_db: float
     """Excess loss eta_NLoS without one [dB]."""
-    penetration_loss_db: float
-    """Further loss on every link, e.g. through rubble or walls [dB]."""
+    penetration_loss_db: Floats
+    """Further loss, e.g. through rubble or walls [dB]; an array broadcasts against distances."""
     carrier_hz: float
     """Carrier f_c [Hz]."""
     bandwidth_hz: float
@@ -82,7 +82,7 @@ def path_loss_db(distance_m: Floats, link: UrbanLink) -> FloatArray:
     """
     wave = 20.0 * math.log10(4.0 * math.pi * link.carrier_hz / link.light_speed_m_s)
     constant_db = wave + link.nlos_loss_db + link.penetration_loss_db
-    slant2_m2 = link.altitude_m**2 + np.square(distance_m)
+    slant2_m2 = np.square(link.altitude_m) + np.square(distance_m)
     line_of_sight_db = link.los_gain_db * los_probability(distance_m, link)
     return 10.0 * np.log10(slant2_m2) + line_of_sight_db + constant_db
 
@@ -118,7 +118,7 @@ def rate_with_slope(distance_m: Floats, link: UrbanLink) -> tuple[FloatArray, Fl
     ratio = snr(distance_m, link)
     weight = link.bandwidth_hz / _LN2 * ratio / (1.0 + ratio)
     probability = los_probability(distance_m, link)
-    slant2_m2 = link.altitude_m**2 + np.square(distance_m)
+    slant2_m2 = np.square(link.altitude_m) + np.square(distance_m)
     angle_slope = -_DEGREES * link.altitude_m / slant2_m2
     los_slope = probability * (1.0 - probability) * link.los_steepness_per_deg * angle_slope
     spread = 2.0 * np.asarray(distance_m) / slant2_m2

@@ -37,12 +37,12 @@ def associate(
     pairs = scenario.pairs(state, waypoint_m, state.split)
     cost_j = _pair_cost_j(scenario, state, pairs)
     fixed_j = scenario.propulsion_j(waypoint_m)
-    limit_hz = scenario.settings.uavs.cpu_hz
+    limit_hz = scenario.free_hz(state)[..., None]
     found = [
         solve_association(
             fixed_j[copy],
             cost_j[copy],
-            pairs.cpu_hz[copy] / limit_hz,
+            pairs.cpu_hz[copy] / limit_hz[copy],
             pairs.possible[copy],
         )
         for copy in range(state.n_copies)

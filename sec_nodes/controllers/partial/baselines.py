@@ -132,5 +132,5 @@ def paths_of_groups(
 
 def best_links(scenario: Partial, state: PartialState, waypoint_m: FloatArray) -> IntArray:
     """(B, N) UAV of the best mean rate along its path."""
-    rate = scenario.rates_bit_s(state.terminal_m[:, None], waypoint_m[:, :, None])
+    rate = scenario.rates_bit_s(state, waypoint_m)
     return rate.mean(axis=-1).argmax(axis=1)

@@ -7,7 +7,7 @@ import numpy as np
 from sec_nodes.controllers.batch import register_batch
 from sec_nodes.controllers.partial.association import associate
 from sec_nodes.controllers.partial.baselines import PartialController
-from sec_nodes.controllers.partial.flight import Descent, Flight
+from sec_nodes.controllers.partial.flight import Descent, Flight, sortie_of
 from sec_nodes.controllers.partial.hover import (
     hover_table,
     improve,
@@ -20,7 +20,7 @@ from sec_nodes.controllers.partial.plans import closed_form_plan
 from sec_nodes.physics import randomness
 from sec_nodes.physics.randomness import Stream
 from sec_nodes.scenarios.partial.bounds import partial_certificate
-from sec_nodes.scenarios.partial.instance import CutTasks, PartialState, cut_tasks
+from sec_nodes.scenarios.partial.instance import PartialState
 from sec_nodes.scenarios.partial.scenario import UNSERVED, Partial, PartialDecision
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
@@ -91,7 +91,6 @@ class _Search:
         self.state = state
         self.seed = seed
         self.n_uavs = scenario.settings.uavs.count
-        self.tasks = cut_tasks(state, state.split)
         self.table = hover_table(scenario, state)
         self.flown: dict[bytes, Descent] = {}
 
@@ -175,9 +174,8 @@ class _Search:
         return min(descents, key=self._cost_j)
 
     def _flight(self, member: BoolArray) -> Flight:
-        tasks = CutTasks(**{name: value[0, member] for name, value in vars(self.tasks).items()})
-        state = self.state
-        return Flight(self.scenario.settings, state.depot_m[0], state.terminal_m[0, member], tasks)
+        # UAVs are alike in a new mission but for their altitude; paths are shared between them
+        return Flight(self.scenario.settings, sortie_of(self.scenario, self.state, 0, member))
 
     def _groups(self, server: IntArray) -> BoolArray:
         return server == np.arange(self.n_uavs)[:, None]

@@ -8,7 +8,7 @@ speed, which costs more power; the propulsion power (1) itself is used instead.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -19,11 +19,12 @@ from sec_nodes.physics.energy import (
     propulsion_power_w,
     propulsion_slope_kg_s,
 )
-from sec_nodes.physics.urban import rate_with_slope
-from sec_nodes.scenarios.partial.instance import CutTasks
+from sec_nodes.physics.urban import UrbanLink, rate_with_slope
+from sec_nodes.scenarios.partial.instance import CutTasks, PartialState, cut_tasks
+from sec_nodes.scenarios.partial.scenario import Partial
 from sec_nodes.scenarios.partial.settings import PartialSettings
 from sec_nodes.scenarios.partial.uploads import endless_passage, slot_overlap_s
-from sec_nodes.slot import FloatArray
+from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
 _RESERVES = 1e-6, 3e-3
 """Relative margins that the solver is asked to keep: it ends a little outside of what it is asked
@@ -31,6 +32,59 @@ for, mostly by rounding, and by more where many constraints are tight."""
 _LEAST_LEFT_S = 1e-3
 _OVERHEAD_M = 1e-9
 _PRECISION_J = 1e-3
+
+
+@dataclass(frozen=True)
+class Sortie:
+    """What one UAV has to do in what is left of a mission, n tasks."""
+
+    start_m: FloatArray
+    """(2,)"""
+    end_m: FloatArray
+    """(2,)"""
+    velocity_m_s: FloatArray
+    """(2,) at the start; NaN if any first step is allowed."""
+    terminal_m: FloatArray
+    """(n, 2) terminals that it serves."""
+    tasks: CutTasks
+    """Their tasks, all (n,)."""
+    link: UrbanLink
+    """At the UAV's altitude, with losses (n, 1)."""
+    cpu_hz: float
+    """Its processor, without what is reserved."""
+
+
+def sortie_of(
+    scenario: Partial,
+    state: PartialState,
+    uav: int,
+    member: BoolArray,
+    split: IntArray | None = None,
+) -> Sortie:
+    """What a UAV has to do that serves tasks (N,) of the only copy of a state.
+
+    Args:
+        scenario: the scenario.
+        state: one copy.
+        uav: its number.
+        member: (N,) tasks that it serves.
+        split: (N,) their cuts; None for the given ones.
+    """
+    cuts = cut_tasks(state, state.split if split is None else split[None])
+    link = scenario.settings.link
+    return Sortie(
+        start_m=state.start_m[0, uav],
+        end_m=state.depot_m[0],
+        velocity_m_s=state.velocity_m_s[0, uav],
+        terminal_m=state.terminal_m[0, member],
+        tasks=CutTasks(**{name: value[0, member] for name, value in vars(cuts).items()}),
+        link=replace(
+            link,
+            altitude_m=float(scenario.settings.altitudes_m[uav]),
+            penetration_loss_db=link.penetration_loss_db + state.loss_db[0, member, None],
+        ),
+        cpu_hz=float(scenario.free_hz(state)[0, uav]),
+    )
 
 
 @dataclass(frozen=True)
@@ -75,27 +129,18 @@ class _Uploads:
 
 
 class Flight:
-    """Paths of one UAV from a depot and back.
+    """Paths of one UAV.
 
     Args:
         settings: parameters of the scenario.
-        depot_m: (2,)
-        terminal_m: (n, 2) terminals that the UAV serves.
-        tasks: their tasks, all (n,).
+        sortie: what the UAV has to do.
     """
 
-    def __init__(
-        self,
-        settings: PartialSettings,
-        depot_m: FloatArray,
-        terminal_m: FloatArray,
-        tasks: CutTasks,
-    ) -> None:
+    def __init__(self, settings: PartialSettings, sortie: Sortie) -> None:
         self.settings = settings
-        self.depot_m = depot_m
-        self.terminal_m = terminal_m
-        self.tasks = tasks
-        self.link = settings.link
+        self.sortie = sortie
+        self.terminal_m = sortie.terminal_m
+        self.tasks = tasks = sortie.tasks
         self.wing = settings.wing
         slots, slot_s = settings.slots, settings.slot_s
         zero_s = np.zeros_like(tasks.local_s)
@@ -142,7 +187,7 @@ class Flight:
         """Sequential quadratic programming over the M - 1 inner waypoints."""
 
         def whole(inner: FloatArray) -> FloatArray:
-            return np.vstack([self.depot_m, inner.reshape(-1, 2), self.depot_m])
+            return np.vstack([self.sortie.start_m, inner.reshape(-1, 2), self.sortie.end_m])
 
         @lru_cache(maxsize=1)
         def at(inner: bytes) -> Point:
@@ -177,7 +222,7 @@ class Flight:
         """
         offset_m = path_m[None, :-1] - self.terminal_m[:, None]
         distance_m = np.hypot(offset_m[..., 0], offset_m[..., 1])
-        rate, along = rate_with_slope(distance_m, self.link)
+        rate, along = rate_with_slope(distance_m, self.sortie.link)
         slope = (along / np.maximum(distance_m, _OVERHEAD_M))[..., None] * offset_m
         tasks, slot_s, slots = self.tasks, self.settings.slot_s, self.settings.slots
         tau_s, slot = endless_passage(rate, tasks.local_s, tasks.intermediate_bit, slot_s)
@@ -193,7 +238,7 @@ class Flight:
         """f = W / (T_n - tau) (n,) and df / d tau, by the tangent from where it reaches F_max."""
         work = self.tasks.work_cycle
         left_s = self.tasks.deadline_s - tau_s
-        least_s = np.maximum(work / self.settings.uavs.cpu_hz, _LEAST_LEFT_S)
+        least_s = np.maximum(work / self.sortie.cpu_hz, _LEAST_LEFT_S)
         inner_s = np.maximum(left_s, least_s)
         slope = work / np.square(inner_s)
         return work / inner_s + slope * np.maximum(least_s - left_s, 0.0), slope
@@ -225,7 +270,7 @@ class Flight:
 
     def _capacity(self, carried: _Uploads) -> tuple[FloatArray, FloatArray]:
         """1 minus the used share of the processor: (10)."""
-        limit_hz = self.settings.uavs.cpu_hz
+        limit_hz = self.sortie.cpu_hz
         margin = 1.0 - carried.cpu_hz.sum() / limit_hz
         return np.array([margin]), -carried.cpu_pull.sum(axis=0)[None] / limit_hz
 
@@ -235,9 +280,20 @@ class Flight:
         return _short_enough(np.diff(path_m, axis=0) / longest_m, (-1.0, 1.0), longest_m)
 
     def _bend(self, path_m: FloatArray, limit_m_s2: float) -> tuple[FloatArray, FloatArray]:
-        """1 minus the squared share of the largest second difference, for each inner waypoint."""
-        longest_m = limit_m_s2 * self.settings.slot_s**2
-        return _short_enough(np.diff(path_m, n=2, axis=0) / longest_m, (1.0, -2.0, 1.0), longest_m)
+        """1 minus the squared share of the largest second difference, for each inner waypoint.
+
+        The first waypoint has one too if the velocity there is known.
+        """
+        slot_s = self.settings.slot_s
+        longest_m = limit_m_s2 * slot_s**2
+        bend_m = np.diff(path_m, n=2, axis=0)
+        inner = _short_enough(bend_m / longest_m, (1.0, -2.0, 1.0), longest_m)
+        if not np.isfinite(self.sortie.velocity_m_s).all():
+            return inner
+        jolt_m = path_m[1] - path_m[0] - self.sortie.velocity_m_s * slot_s
+        margin, pull = _short_enough(jolt_m[None] / longest_m, (-1.0, 1.0), longest_m)
+        pull = np.concatenate([pull, np.zeros((1, len(path_m) - 2, 2))], axis=1)
+        return np.concatenate([inner[0], margin]), np.concatenate([inner[1], pull])
 
 
 def _landed(pull: FloatArray) -> FloatArray:

@@ -64,7 +64,7 @@ class HoverTable:
 
 
 def hover_table(scenario: Partial, state: PartialState) -> HoverTable:
-    """The table of the only copy of a state."""
+    """The table of the only copy of a state, of a new mission; UAVs at the lowest altitude."""
     settings = scenario.settings
     uavs = settings.uavs
     ticks = [np.linspace(0.0, side, _GRID) for side in settings.area_m]
@@ -87,7 +87,8 @@ def hover_table(scenario: Partial, state: PartialState) -> HoverTable:
         ]
     )
     path_m = smoothed(path_m, _PASSES if limit_m_s2 else 0)
-    pairs = scenario.pairs(state, path_m[None], state.split)
+    lowest = np.zeros(len(path_m), dtype=np.int64)
+    pairs = scenario.pairs(state, path_m[None], state.split, lowest)
     possible = pairs.possible[0]
     service_j = settings.objective.service_weight * np.where(possible, pairs.service_j[0], 0.0)
     return HoverTable(

@@ -17,7 +17,7 @@ def of_server(value: FloatArray, server: IntArray) -> FloatArray:
     return np.take_along_axis(value, chosen[:, None], axis=1)[:, 0]
 
 
-def closed_form_cpu_hz(pairs: Pairs, server: IntArray, limit_hz: float) -> FloatArray:
+def closed_form_cpu_hz(pairs: Pairs, server: IntArray, limit_hz: FloatArray) -> FloatArray:
     """Optimal processor speeds f = W / (T_n - tau), (B, N), for given paths and association.
 
     A task that its UAV cannot finish in time even alone gets nothing: it is missed anyway, and
@@ -26,10 +26,11 @@ def closed_form_cpu_hz(pairs: Pairs, server: IntArray, limit_hz: float) -> Float
     Args:
         pairs: what each UAV could do for each task.
         server: (B, N)
-        limit_hz: F_max of a UAV.
+        limit_hz: (B, U) processor of each UAV.
     """
     cpu_hz = of_server(pairs.cpu_hz, server)
-    return np.where((cpu_hz <= limit_hz) & (server != UNSERVED), cpu_hz, 0.0)
+    own_hz = np.take_along_axis(limit_hz, np.where(server == UNSERVED, 0, server), axis=1)
+    return np.where((cpu_hz <= own_hz) & (server != UNSERVED), cpu_hz, 0.0)
 
 
 def closed_form_plan(
@@ -44,7 +45,7 @@ def closed_form_plan(
         server: (B, N)
     """
     pairs = scenario.pairs(state, waypoint_m, state.split)
-    cpu_hz = closed_form_cpu_hz(pairs, server, scenario.settings.uavs.cpu_hz)
+    cpu_hz = closed_form_cpu_hz(pairs, server, scenario.free_hz(state))
     return PartialDecision(waypoint_m, server, cpu_hz, state.split)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import optimize
@@ -22,8 +22,8 @@ class Certificate:
     """(B, N) infinite where even that misses the deadline."""
     needed_hz: FloatArray
     """(B,) their sum."""
-    available_hz: float
-    """U F_max, what all UAVs have."""
+    available_hz: FloatArray
+    """(B,) U F_max, what all UAVs have."""
     infeasible: BoolArray
     """(B,) proven: no plan at all meets every deadline. False proves nothing."""
 
@@ -36,14 +36,16 @@ def lower_bound_j(settings: PartialSettings, state: PartialState) -> FloatArray:
     largest E_u is at least their mean and what the costliest task costs its UAV. With free cuts
     each task takes its cheapest one. Infinite where a task is late at any processor speed.
     """
-    overhead_bit_s = float(rate_bit_s(0.0, settings.link))
+    overhead_bit_s = _overhead_bit_s(settings, state)
     given = settings.tasks.split == 'given'
     cuts = [cut_tasks(state, state.split)] if given else every_cut(state)
     service_j = [
         _least_service_j(settings, _least_hz(tasks, overhead_bit_s), tasks) for tasks in cuts
     ]
     cheapest_j = np.stack(service_j).min(axis=0)
-    shared_j = np.maximum(cheapest_j.sum(axis=1) / settings.uavs.count, cheapest_j.max(axis=1))
+    shared_j = np.maximum(
+        cheapest_j.sum(axis=1) / settings.uavs.count, cheapest_j.max(axis=1, initial=0.0)
+    )
     # a weight of 0 must not hide that a task is impossible
     impossible = np.isinf(shared_j)
     weighted_j = settings.objective.service_weight * np.where(impossible, 0.0, shared_j)
@@ -78,7 +80,7 @@ def partial_certificate(settings: PartialSettings, state: PartialState) -> Certi
     Also names as infeasible a program that cannot arrive in its local time, (7).
     """
     tasks = cut_tasks(state, state.split)
-    return _certificate(settings, _least_hz(tasks, float(rate_bit_s(0.0, settings.link))))
+    return _certificate(settings, state, _least_hz(tasks, _overhead_bit_s(settings, state)))
 
 
 def binary_certificate(settings: PartialSettings, state: PartialState) -> Certificate:
@@ -88,16 +90,26 @@ def binary_certificate(settings: PartialSettings, state: PartialState) -> Certif
     must then arrive in no time. This is the fair comparison: the whole task is uploaded, and the
     UAV begins when it has arrived.
     """
-    overhead_bit_s = float(rate_bit_s(0.0, settings.link))
+    overhead_bit_s = _overhead_bit_s(settings, state)
     left_s = state.deadline_s - state.data_bit / overhead_bit_s
     work_cycle = state.work_cycle_per_bit * state.data_bit
-    return _certificate(settings, _speed_hz(work_cycle, left_s))
+    return _certificate(settings, state, _speed_hz(work_cycle, left_s))
 
 
-def _certificate(settings: PartialSettings, least_hz: FloatArray) -> Certificate:
-    available_hz = settings.uavs.count * settings.uavs.cpu_hz
+def _overhead_bit_s(settings: PartialSettings, state: PartialState) -> FloatArray:
+    """(B, N) rate to the lowest UAV, right above each terminal: the best that there is."""
+    link = settings.link
+    lossy = replace(link, penetration_loss_db=link.penetration_loss_db + state.loss_db)
+    return rate_bit_s(0.0, lossy)
+
+
+def _certificate(
+    settings: PartialSettings, state: PartialState, least_hz: FloatArray
+) -> Certificate:
+    free_hz = settings.uavs.cpu_hz - state.reserved_hz
+    available_hz = free_hz.sum(axis=1)
     needed_hz = least_hz.sum(axis=1)
-    one_too_many = least_hz.max(axis=1) > settings.uavs.cpu_hz
+    one_too_many = least_hz.max(axis=1, initial=0.0) > free_hz.max(axis=1)
     return Certificate(
         least_hz=least_hz,
         needed_hz=needed_hz,
@@ -106,7 +118,7 @@ def _certificate(settings: PartialSettings, least_hz: FloatArray) -> Certificate
     )
 
 
-def _least_hz(tasks: CutTasks, overhead_bit_s: float) -> FloatArray:
+def _least_hz(tasks: CutTasks, overhead_bit_s: FloatArray) -> FloatArray:
     """Speed that a task needs below a hovering UAV, (B, N); infinite if none is enough."""
     left_s = tasks.deadline_s - tasks.local_s - tasks.intermediate_bit / overhead_bit_s
     arrives = tasks.program_bit <= overhead_bit_s * tasks.local_s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ GIGAHERTZ = 1e9
 CYCLE_PER_BIT = GIGAHERTZ / MEGABIT
 """One Gcycle/Mb."""
 
+UNSERVED = -1
+"""Server number of a task that no UAV takes; it violates (5)."""
+
 _SHRINKING = 0.4, 1.6, 4.0
 """Intermediate results shrink with the depth k/layers of the cut: R (0.4 + 1.6 e^(-4 depth))."""
 
@@ -29,7 +32,8 @@ _SHRINKING = 0.4, 1.6, 4.0
 class PartialState:
     """What is known before a mission of each copy: who waits where with which task.
 
-    B copies, N terminals, K cuts.
+    B copies, U UAVs, N terminals, K cuts. A mission that is under way is one that begins later,
+    with what is left of it: UAVs start in flight, and some of the uploads are done.
     """
 
     seed: IntArray
@@ -49,7 +53,21 @@ class PartialState:
     split: IntArray
     """(B, N) the cut that the task comes with."""
     depot_m: FloatArray
-    """(B, 2) where all UAVs start and land."""
+    """(B, 2) where all UAVs land, and where a new mission starts."""
+    start_m: FloatArray
+    """(B, U, 2) where each UAV is when the mission begins."""
+    velocity_m_s: FloatArray
+    """(B, U, 2) how fast it is then; NaN if any first step is allowed."""
+    elapsed_s: FloatArray
+    """(B,) time since the devices began."""
+    sent_bit: FloatArray
+    """(B, N, 2) what has been uploaded of the program and of the intermediate result."""
+    held: IntArray
+    """(B, N) UAV that has part of a task's program already, UNSERVED if none."""
+    reserved_hz: FloatArray
+    """(B, U) processor that is taken by tasks that are not in the state any more."""
+    loss_db: FloatArray
+    """(B, N) loss of a terminal's links beyond what the scenario knows."""
 
     @property
     def n_copies(self) -> int:
@@ -67,7 +85,7 @@ class PartialState:
 
     def with_tasks(self, tasks: IntArray | BoolArray) -> PartialState:
         """The state of some terminals, (n,) indices or a mask, in their order."""
-        shared = 'seed', 'depot_m'
+        shared = 'seed', 'depot_m', 'start_m', 'velocity_m_s', 'elapsed_s', 'reserved_hz'
         return PartialState(
             **{
                 name: value if name in shared else value[:, tasks]
@@ -78,7 +96,7 @@ class PartialState:
 
 @dataclass(frozen=True)
 class CutTasks:
-    """Tasks after their cut is chosen, all (B, N)."""
+    """Tasks after their cut is chosen, all (B, N); what is left of them, from now."""
 
     local_s: FloatArray
     """T_lc = F (D - D_off) / f_lc: (6)."""
@@ -95,14 +113,16 @@ class CutTasks:
 def cut_tasks(state: PartialState, split: IntArray) -> CutTasks:
     """Cut each task at `split` (B, N)."""
     chosen_bit = np.take_along_axis(state.splits_bit, split[..., None, None], axis=2)[:, :, 0]
-    program_bit, intermediate_bit = chosen_bit[..., 0], chosen_bit[..., 1]
+    program_bit = chosen_bit[..., 0]
     local_cycle = state.work_cycle_per_bit * (state.data_bit - program_bit)
+    elapsed_s = state.elapsed_s[:, None]
+    left_bit = np.maximum(chosen_bit - state.sent_bit, 0.0)
     return CutTasks(
-        local_s=local_cycle / state.local_hz,
-        program_bit=program_bit,
-        intermediate_bit=intermediate_bit,
+        local_s=np.maximum(local_cycle / state.local_hz - elapsed_s, 0.0),
+        program_bit=left_bit[..., 0],
+        intermediate_bit=left_bit[..., 1],
         work_cycle=state.work_cycle_per_bit * program_bit,
-        deadline_s=state.deadline_s,
+        deadline_s=state.deadline_s - elapsed_s,
     )
 
 
@@ -112,7 +132,47 @@ def every_cut(state: PartialState) -> list[CutTasks]:
     return [cut_tasks(state, np.full_like(state.split, cut)) for cut in cuts]
 
 
-def read_instance(path: Path, seed: IntArray, area_m: tuple[float, float]) -> PartialState:
+def new_mission(
+    settings: PartialSettings,
+    *,
+    seed: IntArray,
+    terminal_m: FloatArray,
+    data_bit: FloatArray,
+    work_cycle_per_bit: FloatArray,
+    deadline_s: FloatArray,
+    local_hz: FloatArray,
+    splits_bit: FloatArray,
+    split: IntArray,
+    depot_m: FloatArray,
+) -> PartialState:
+    """The state before a mission: nothing has been sent, all UAVs are at the depot.
+
+    Arguments as the fields of `PartialState`.
+    """
+    copies, tasks = data_bit.shape
+    uavs = settings.uavs.count
+    any_step = 0.0 if settings.uavs.from_rest else np.nan
+    return PartialState(
+        seed=seed,
+        terminal_m=terminal_m,
+        data_bit=data_bit,
+        work_cycle_per_bit=work_cycle_per_bit,
+        deadline_s=deadline_s,
+        local_hz=local_hz,
+        splits_bit=splits_bit,
+        split=split,
+        depot_m=depot_m,
+        start_m=np.repeat(depot_m[:, None], uavs, axis=1),
+        velocity_m_s=np.full((copies, uavs, 2), any_step),
+        elapsed_s=np.zeros(copies),
+        sent_bit=np.zeros((copies, tasks, 2)),
+        held=np.full((copies, tasks), UNSERVED),
+        reserved_hz=np.zeros((copies, uavs)),
+        loss_db=np.zeros((copies, tasks)),
+    )
+
+
+def read_instance(settings: PartialSettings, path: Path, seed: IntArray) -> PartialState:
     """The instance of a file, the same in every copy.
 
     The file is JSON with `depot` and `w` [m], `D` [Mb], `F` [Gcycle/Mb], `Tn` [s], `flc` [GHz],
@@ -120,9 +180,9 @@ def read_instance(path: Path, seed: IntArray, area_m: tuple[float, float]) -> Pa
     it was made for: the scenario file rules.
 
     Args:
+        settings: the scenario.
         path: absolute, or relative to config/.
         seed: (B,)
-        area_m: where everything must lie.
 
     Raises:
         ValueError: missing file or key, or numbers that make no instance.
@@ -133,13 +193,16 @@ def read_instance(path: Path, seed: IntArray, area_m: tuple[float, float]) -> Pa
         terminal_m, depot_m, splits = (np.array(tree[k], float) for k in ('w', 'depot', 'splits'))
         data, work, deadline, local = (np.array(tree[k], float) for k in ('D', 'F', 'Tn', 'flc'))
         split = np.array(tree['k0'], np.int64)
+        if data.ndim != 1:
+            raise ValueError(f'D must be a list of numbers, not {tree["D"]!r:.60}')
     except OSError as error:
         raise ValueError(f'{where} cannot be read ({error.strerror}); mend tasks.file') from None
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f'{where} is no instance ({error!r}); see docs/scenario_partial.md'
-        ) from (error)
-    one = PartialState(
+        ) from error
+    one = new_mission(
+        settings,
         seed=np.zeros(1, dtype=np.int64),
         terminal_m=terminal_m[None],
         data_bit=data[None] * MEGABIT,
@@ -150,7 +213,7 @@ def read_instance(path: Path, seed: IntArray, area_m: tuple[float, float]) -> Pa
         split=split[None],
         depot_m=depot_m[None],
     )
-    require_instance(one, area_m)
+    require_instance(one, settings.area_m)
     copied = {
         name: np.broadcast_to(value, (len(seed), *value.shape[1:]))
         for name, value in vars(one).items()
@@ -175,7 +238,8 @@ def draw_instance(settings: PartialSettings, seed: IntArray) -> PartialState:
     floor, swell, decay = _SHRINKING
     shape = np.where(depth > 0, floor + swell * np.exp(-decay * depth), 0.0)
     share = np.stack(np.broadcast_arrays(1.0 - depth, ratio[..., None] * shape), axis=-1)
-    state = PartialState(
+    state = new_mission(
+        settings,
         seed=np.asarray(seed),
         terminal_m=place * np.asarray(settings.area_m),
         data_bit=data_bit,
@@ -186,7 +250,7 @@ def draw_instance(settings: PartialSettings, seed: IntArray) -> PartialState:
         split=np.zeros(data_bit.shape, dtype=np.int64),
         depot_m=np.broadcast_to(np.asarray(settings.uavs.depot_m), (len(seed), 2)),
     )
-    return PartialState(**{**vars(state), 'split': nominal_split(settings, state)})
+    return replace(state, split=nominal_split(settings, state))
 
 
 def nominal_split(settings: PartialSettings, state: PartialState) -> IntArray:
@@ -217,11 +281,17 @@ def require_instance(state: PartialState, area_m: tuple[float, float]) -> None:
             'task. Without tasks there is nothing to fly for.'
         )
     cuts = state.splits_bit.shape[2] if state.splits_bit.ndim == 4 else 0
+    uavs = state.start_m.shape[1] if state.start_m.ndim == 3 else 0
     shapes = {
         'seed': (copies,),
         'terminal_m': (copies, tasks, 2),
         'splits_bit': (copies, tasks, cuts, 2),
         'depot_m': (copies, 2),
+        'start_m': (copies, uavs, 2),
+        'velocity_m_s': (copies, uavs, 2),
+        'elapsed_s': (copies,),
+        'sent_bit': (copies, tasks, 2),
+        'reserved_hz': (copies, uavs),
     }
     for name, value in vars(state).items():
         wanted = shapes.get(name, (copies, tasks))
@@ -230,7 +300,7 @@ def require_instance(state: PartialState, area_m: tuple[float, float]) -> None:
                 f'{name} has shape {value.shape}, but must have {wanted}. '
                 'All arrays of an instance describe the same copies and tasks.'
             )
-        if not np.isfinite(value).all():
+        if name != 'velocity_m_s' and not np.isfinite(value).all():
             raise ValueError(f'{name} holds {value[~np.isfinite(value)][0]}, not a number.')
     for name in ('depot_m', 'terminal_m'):
         place_m = getattr(state, name)

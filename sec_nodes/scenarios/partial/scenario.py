@@ -11,16 +11,17 @@ the rest before the deadline:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from sec_nodes.physics.energy import computing_energy_j, propulsion_power_w
-from sec_nodes.physics.urban import rate_bit_s
+from sec_nodes.physics.urban import UrbanLink, rate_bit_s
 from sec_nodes.scenarios.base import Scenario, SlotSummary
 from sec_nodes.scenarios.partial.bounds import lower_bound_j
 from sec_nodes.scenarios.partial.instance import (
+    UNSERVED,
     PartialState,
     cut_tasks,
     draw_instance,
@@ -29,9 +30,6 @@ from sec_nodes.scenarios.partial.instance import (
 from sec_nodes.scenarios.partial.settings import PartialSettings
 from sec_nodes.scenarios.partial.uploads import first_passage_s, uploaded_bit
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
-
-UNSERVED = -1
-"""Server number of a task that no UAV takes; it violates (5)."""
 
 TOLERANCE_BIT = 1.0
 TOLERANCE_HZ = 1e3
@@ -88,8 +86,9 @@ class PartialOutcome:
     """(B, N) tasks served before their deadline: (5), (7) and (11) hold."""
     violations: dict[str, IntArray]
     """Number of broken constraints of each kind, (B,): `speed` (slots), `depot` (UAVs),
-    `acceleration` (waypoints), `capacity` (UAVs; (10)), `served` (tasks; (5)), `split` (tasks
-    whose given cut was changed), `program` (tasks; (7)), `intermediate` (tasks; (11))."""
+    `acceleration` (waypoints), `capacity` (UAVs; (10)), `served` (tasks that nobody serves, or
+    not the UAV that has their program; (5)), `split` (tasks whose given cut was changed),
+    `program` (tasks; (7)), `intermediate` (tasks; (11))."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ class Pairs:
     service_j: FloatArray
     """E of (9) at that speed; infinite if none does."""
     possible: BoolArray
-    """(7) holds and f is no more than the whole processor."""
+    """(7) holds, f is no more than the whole processor, and no other UAV has the program."""
 
 
 class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
@@ -116,10 +115,9 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
 
     def __init__(self, settings: PartialSettings) -> None:
         self.settings: PartialSettings = settings
-        self.link = settings.link
         self.wing = settings.wing
         if settings.tasks.file is not None:  # a wrong file shows before anything is planned
-            read_instance(settings.tasks.file, np.zeros(1, dtype=np.int64), settings.area_m)
+            read_instance(settings, settings.tasks.file, np.zeros(1, dtype=np.int64))
 
     @property
     def same_every_episode(self) -> bool:
@@ -139,18 +137,54 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
         """
         seeds = np.asarray(seed, dtype=np.int64)
         if self.settings.tasks.file is not None:
-            return read_instance(self.settings.tasks.file, seeds, self.settings.area_m)
+            return read_instance(self.settings, self.settings.tasks.file, seeds)
         return draw_instance(self.settings, seeds)
 
-    def rates_bit_s(self, terminal_m: FloatArray, waypoint_m: FloatArray) -> FloatArray:
-        """Rate (4) in each slot, (..., M), with the UAV where the slot begins.
+    def link(self, state: PartialState, uav: IntArray | None = None) -> UrbanLink:
+        """The links of all pairs, to be broadcast against distances (B, U, N, M).
 
         Args:
-            terminal_m: (..., 2)
-            waypoint_m: (..., M + 1, 2), its leading axes broadcast against those of the terminals.
+            state: the instances.
+            uav: (P,) UAVs in the order of distances, then (B, P, N, M); None for all.
         """
-        offset_m = waypoint_m[..., :-1, :] - terminal_m[..., None, :]
-        return rate_bit_s(np.hypot(offset_m[..., 0], offset_m[..., 1]), self.link)
+        link = self.settings.link
+        altitude_m = self.settings.altitudes_m if uav is None else self.settings.altitudes_m[uav]
+        return replace(
+            link,
+            altitude_m=altitude_m[:, None, None],
+            penetration_loss_db=link.penetration_loss_db + state.loss_db[:, None, :, None],
+        )
+
+    def rates_bit_s(
+        self, state: PartialState, waypoint_m: FloatArray, uav: IntArray | None = None
+    ) -> FloatArray:
+        """Rate (4) in each slot, (B, U, N, M), with the UAV where the slot begins.
+
+        Args:
+            state: the instances.
+            waypoint_m: (B, U, M + 1, 2), or (B, P, M + 1, 2) with `uav`.
+            uav: (P,) whose paths these are; None for one of each UAV.
+        """
+        offset_m = waypoint_m[:, :, None, :-1] - state.terminal_m[:, None, :, None]
+        distance_m = np.hypot(offset_m[..., 0], offset_m[..., 1])
+        return rate_bit_s(distance_m, self.link(state, uav))
+
+    def own_rates_bit_s(
+        self, state: PartialState, waypoint_m: FloatArray, server: IntArray
+    ) -> FloatArray:
+        """As `rates_bit_s`, (B, N, M), to the UAV that serves each task; 0 if none does."""
+        served = server != UNSERVED
+        uav = np.where(served, server, 0)
+        path_m = np.take_along_axis(waypoint_m, uav[..., None, None], axis=1)
+        offset_m = path_m[:, :, :-1] - state.terminal_m[:, :, None]
+        link = self.settings.link
+        own = replace(
+            link,
+            altitude_m=self.settings.altitudes_m[uav][..., None],
+            penetration_loss_db=link.penetration_loss_db + state.loss_db[..., None],
+        )
+        rate = rate_bit_s(np.hypot(offset_m[..., 0], offset_m[..., 1]), own)
+        return np.where(served[..., None], rate, 0.0)
 
     def speeds_m_s(self, waypoint_m: FloatArray) -> FloatArray:
         """Speed in each slot, (..., M), along waypoints (..., M + 1, 2)."""
@@ -162,7 +196,13 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
         power_w = propulsion_power_w(self.speeds_m_s(waypoint_m), self.wing)
         return self.settings.slot_s * power_w.sum(axis=-1)
 
-    def pairs(self, state: PartialState, waypoint_m: FloatArray, split: IntArray) -> Pairs:
+    def pairs(
+        self,
+        state: PartialState,
+        waypoint_m: FloatArray,
+        split: IntArray,
+        uav: IntArray | None = None,
+    ) -> Pairs:
         """What each UAV could do for each task along given paths.
 
         The least processor speed f = W / (T_n - tau) is also the best, for (9) grows with f.
@@ -170,12 +210,14 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
 
         Args:
             state: the instances.
-            waypoint_m: (B, U, M + 1, 2)
+            waypoint_m: (B, U, M + 1, 2), or (B, P, M + 1, 2) with `uav`.
             split: (B, N)
+            uav: (P,) whose paths these are; None for one of each UAV.
         """
+        number = np.arange(self.settings.uavs.count) if uav is None else uav
         tasks = cut_tasks(state, split)
-        rate = self.rates_bit_s(state.terminal_m[:, None], waypoint_m[:, :, None])
-        slot_s, uavs = self.settings.slot_s, self.settings.uavs
+        rate = self.rates_bit_s(state, waypoint_m, number)
+        slot_s, held = self.settings.slot_s, state.held[:, None]
         zero_s = np.zeros_like(tasks.local_s)[:, None]
         program_end_s = first_passage_s(rate, zero_s, tasks.program_bit[:, None], slot_s)
         upload_end_s = first_passage_s(
@@ -189,8 +231,14 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
             upload_end_s=upload_end_s,
             cpu_hz=cpu_hz,
             service_j=service_j,
-            possible=(program_end_s <= tasks.local_s[:, None]) & (cpu_hz <= uavs.cpu_hz),
+            possible=(program_end_s <= tasks.local_s[:, None] + TOLERANCE_S)
+            & (cpu_hz <= self.free_hz(state)[:, number, None])
+            & ((held == UNSERVED) | (held == number[:, None])),
         )
+
+    def free_hz(self, state: PartialState) -> FloatArray:
+        """(B, U) processor of each UAV that is not reserved."""
+        return self.settings.uavs.cpu_hz - state.reserved_hz
 
     def evaluate(self, state: PartialState, decision: PartialDecision) -> PartialOutcome:
         """Cost a plan; broken constraints are counted, not mended.
@@ -202,9 +250,7 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
         self._require_plan(state, decision)
         tasks = cut_tasks(state, decision.split)
         served = decision.server != UNSERVED
-        server = np.where(served, decision.server, 0)
-        own_path_m = np.take_along_axis(decision.waypoint_m, server[..., None, None], axis=1)
-        rate = np.where(served[..., None], self.rates_bit_s(state.terminal_m, own_path_m), 0.0)
+        rate = self.own_rates_bit_s(state, decision.waypoint_m, decision.server)
         slot_s, zero_s = self.settings.slot_s, np.zeros_like(tasks.local_s)
         with np.errstate(divide='ignore', invalid='ignore'):
             compute_s = tasks.work_cycle / decision.cpu_hz
@@ -228,6 +274,7 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
         }
         load_hz = np.einsum('bun,bn->bu', of_uav, decision.cpu_hz)
         given = self.settings.tasks.split == 'given'
+        elsewhere = (state.held != UNSERVED) & (decision.server != state.held)
         return PartialOutcome(
             propulsion_j=propulsion_j,
             service_j=service_j,
@@ -240,8 +287,8 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
             met=served & ~broken['program'] & ~broken['intermediate'],
             violations={
                 **self._path_violations(state, decision.waypoint_m),
-                'capacity': (load_hz > self.settings.uavs.cpu_hz + TOLERANCE_HZ).sum(axis=1),
-                'served': (~served).sum(axis=1),
+                'capacity': (load_hz > self.free_hz(state) + TOLERANCE_HZ).sum(axis=1),
+                'served': (~served | elsewhere).sum(axis=1),
                 'split': ((decision.split != state.split) & given).sum(axis=1),
                 **{kind: tasks_broken.sum(axis=1) for kind, tasks_broken in broken.items()},
             },
@@ -286,10 +333,15 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
     def _path_violations(self, state: PartialState, waypoint_m: FloatArray) -> dict[str, IntArray]:
         """Broken constraints of the paths, (B,) of each of PATH_KINDS."""
         uavs, slot_s = self.settings.uavs, self.settings.slot_s
-        ends_m = waypoint_m[:, :, [0, -1]] - state.depot_m[:, None, None]
-        off = np.hypot(ends_m[..., 0], ends_m[..., 1]) > TOLERANCE_M
+        depot_m = np.broadcast_to(state.depot_m[:, None], state.start_m.shape)
+        off_m = waypoint_m[:, :, [0, -1]] - np.stack([state.start_m, depot_m], axis=2)
+        off = np.hypot(off_m[..., 0], off_m[..., 1]) > TOLERANCE_M
         fast = self.speeds_m_s(waypoint_m) > uavs.speed_m_s + TOLERANCE_M_S
-        bend_m = np.diff(waypoint_m, n=2, axis=2)
+        step_m = np.diff(waypoint_m, axis=2)
+        # where any first step is allowed, it counts as no change
+        known = np.isfinite(state.velocity_m_s)
+        before_m = np.where(known, state.velocity_m_s * slot_s, step_m[:, :, 0])
+        bend_m = np.diff(step_m, axis=2, prepend=before_m[:, :, None])
         limit_m = np.inf if uavs.acceleration_m_s2 is None else uavs.acceleration_m_s2 * slot_s**2
         sharp = np.hypot(bend_m[..., 0], bend_m[..., 1]) > limit_m + TOLERANCE_M
         found = fast.sum(axis=(1, 2)), off.any(axis=2).sum(axis=1), sharp.sum(axis=(1, 2))

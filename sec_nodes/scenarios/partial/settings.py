@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from sec_nodes.config import Settings
 from sec_nodes.physics.energy import RotaryWing
 from sec_nodes.physics.urban import UrbanLink
 from sec_nodes.scenarios.fields import Decibel, NotNegative, Positive, PositiveRange
+from sec_nodes.slot import FloatArray
 
 
 class Tasks(Settings):
@@ -35,8 +37,10 @@ class Uavs(Settings):
     count: Annotated[int, Field(ge=1)]
     depot_m: tuple[NotNegative, NotNegative]
     altitude_m: Positive
+    layer_m: NotNegative
     speed_m_s: Positive
     acceleration_m_s2: Positive | None
+    from_rest: bool
     cpu_hz: Positive
     capacitance_j_s2: Positive
 
@@ -129,5 +133,10 @@ class PartialSettings(Settings):
 
     @property
     def link(self) -> UrbanLink:
-        """Parameters of the uplink."""
+        """Parameters of the uplink to the lowest UAV."""
         return UrbanLink(altitude_m=self.uavs.altitude_m, **self.radio.model_dump())
+
+    @property
+    def altitudes_m(self) -> FloatArray:
+        """(U,) altitude of each UAV."""
+        return self.uavs.altitude_m + self.uavs.layer_m * np.arange(self.uavs.count)

@@ -112,8 +112,15 @@ class _Mission:
         self.f_ghz = [f / 1e9 for f in plan.cpu_hz[copy].tolist()]
         self.n_tasks = len(self.server)
         self.place = state.terminal_m[copy].tolist()
+        self.start = state.start_m[copy].tolist()
+        self.velocity = state.velocity_m_s[copy].tolist()
         self.home = state.depot_m[copy].tolist()
-        self.deadline: list[float] = state.deadline_s[copy].tolist()
+        self.held: list[int] = state.held[copy].tolist()
+        self.reserved_ghz = [f / 1e9 for f in state.reserved_hz[copy].tolist()]
+        self.loss_db: list[float] = state.loss_db[copy].tolist()
+        gone_s = float(state.elapsed_s[copy])
+        sent_mb = [[bits / 1e6 for bits in both] for both in state.sent_bit[copy].tolist()]
+        self.deadline: list[float] = [t - gone_s for t in state.deadline_s[copy].tolist()]
         menu = state.splits_bit[copy].tolist()
         data = [d / 1e6 for d in state.data_bit[copy].tolist()]
         work = [f / 1e3 for f in state.work_cycle_per_bit[copy].tolist()]
@@ -124,8 +131,12 @@ class _Mission:
         self.result_mb = [menu[n][k][1] / 1e6 for n, k in enumerate(known)]
         self.work_gcycle = [F * p for F, p in zip(work, self.program_mb, strict=True)]
         self.local_s = [
-            F * (D - p) / f for F, D, p, f in zip(work, data, self.program_mb, local, strict=True)
+            max(F * (D - p) / f - gone_s, 0.0)
+            for F, D, p, f in zip(work, data, self.program_mb, local, strict=True)
         ]
+        for n, (program_mb, result_mb) in enumerate(sent_mb):
+            self.program_mb[n] = max(self.program_mb[n] - program_mb, 0.0)
+            self.result_mb[n] = max(self.result_mb[n] - result_mb, 0.0)
         self.cuts = cuts
 
     def no_numbers(self) -> list[Violation]:
@@ -145,11 +156,11 @@ class _Mission:
         return found
 
     def depot(self) -> list[Violation]:
-        """(12e): first and last waypoint are the depot."""
+        """(12e): the first waypoint is where the UAV is, the last one the depot."""
         found = []
         for u, path in enumerate(self.path):
-            for m in (0, len(path) - 1):
-                off_m = math.dist(path[m], self.home)
+            for m, place in ((0, self.start[u]), (len(path) - 1, self.home)):
+                off_m = math.dist(path[m], place)
                 if off_m > TOLERANCE:
                     found.append(Violation('depot', f'UAV {u}, waypoint {m}', off_m))
         return found
@@ -165,24 +176,33 @@ class _Mission:
         return found
 
     def acceleration(self) -> list[Violation]:
-        """Optional: second differences of the waypoints within a_max t_s^2."""
-        limit = self.settings.uavs.acceleration_m_s2
+        """Optional: second differences of the waypoints within a_max t_s^2.
+
+        A known velocity at the start says where the waypoint before would have been.
+        """
+        limit, slot_s = self.settings.uavs.acceleration_m_s2, self.settings.slot_s
         if limit is None:
             return []
         found = []
         for u, path in enumerate(self.path):
-            for m in range(1, len(path) - 1):
-                bend_m = math.hypot(
-                    *(path[m + 1][i] - 2 * path[m][i] + path[m - 1][i] for i in (0, 1))
-                )
-                excess = bend_m - limit * self.settings.slot_s**2
+            moving = all(math.isfinite(v) for v in self.velocity[u])
+            before = [x - v * slot_s for x, v in zip(path[0], self.velocity[u], strict=True)]
+            for m in range(0 if moving else 1, len(path) - 1):
+                last = path[m - 1] if m else before
+                bend_m = math.hypot(*(path[m + 1][i] - 2 * path[m][i] + last[i] for i in (0, 1)))
+                excess = bend_m - limit * slot_s**2
                 if excess > TOLERANCE:
                     found.append(Violation('acceleration', f'UAV {u}, waypoint {m}', excess))
         return found
 
     def served(self) -> list[Violation]:
-        """(5) as corrected: exactly one UAV for each task."""
-        return [Violation('served', f'task {n}', 1.0) for n, u in enumerate(self.server) if u < 0]
+        """(5) as corrected: exactly one UAV for each task, and the one that has its program."""
+        pairs = enumerate(zip(self.server, self.held, strict=True))
+        return [
+            Violation('served', f'task {n}', 1.0)
+            for n, (u, holder) in pairs
+            if u < 0 or (holder >= 0 and u != holder)
+        ]
 
     def split_kept(self) -> list[Violation]:
         """A given cut stays as it is, unless the scenario leaves cuts free."""
@@ -196,7 +216,7 @@ class _Mission:
         found = []
         for u in range(self.settings.uavs.count):
             used = sum(f for n, f in enumerate(self.f_ghz) if self.server[n] == u)
-            excess = used - self.settings.uavs.cpu_hz / 1e9
+            excess = used - (self.settings.uavs.cpu_hz / 1e9 - self.reserved_ghz[u])
             if excess > TOLERANCE:
                 found.append(Violation('capacity', f'UAV {u}', excess))
         return found
@@ -273,7 +293,8 @@ class _Mission:
 
     def _rate_mb_s(self, n: int, m: int) -> float:
         """(2) to (4) as corrected, in dB: degrees, a square root, and A = eta_LoS - eta_NLoS."""
-        radio, height_m = self.settings.radio, self.settings.uavs.altitude_m
+        radio, uavs = self.settings.radio, self.settings.uavs
+        height_m = uavs.altitude_m + self.server[n] * uavs.layer_m
         distance_m = math.dist(self.path[self.server[n]][m], self.place[n])
         theta = 90.0 if distance_m == 0 else math.degrees(math.atan(height_m / distance_m))
         a, b = radio.los_midpoint_deg, radio.los_steepness_per_deg
@@ -284,6 +305,7 @@ class _Mission:
             + clear * radio.los_loss_db
             + (1.0 - clear) * radio.nlos_loss_db
             + radio.penetration_loss_db
+            + self.loss_db[n]
         )
         sent_dbm = 10.0 * math.log10(radio.transmit_power_w * 1e3)
         noise_dbm = radio.noise_dbm_hz + 10.0 * math.log10(radio.bandwidth_hz)

@@ -10,7 +10,7 @@ import pytest
 
 from sec_nodes.controllers.batch import batch_controller_names, create_batch
 from sec_nodes.controllers.partial import descent as partial_descent
-from sec_nodes.controllers.partial.flight import Flight
+from sec_nodes.controllers.partial.flight import Flight, sortie_of
 from sec_nodes.controllers.partial.hover import HoverTable, hover_table, improve, neighbours, rank
 from sec_nodes.controllers.partial.paths import loiter_path
 from sec_nodes.controllers.partial.plans import (
@@ -19,7 +19,7 @@ from sec_nodes.controllers.partial.plans import (
     plan_to_dict,
 )
 from sec_nodes.scenarios.partial.bounds import lower_bound_j
-from sec_nodes.scenarios.partial.instance import CutTasks, cut_tasks
+from sec_nodes.scenarios.partial.instance import cut_tasks
 from sec_nodes.scenarios.partial.scenario import UNSERVED, Partial
 from sec_nodes.scenarios.partial.validator import validate
 from sec_nodes.scenarios.registry import read_settings
@@ -33,9 +33,7 @@ def world(mode='partial', seed=0, **overrides):
 
 
 def flight(scenario, state, member):
-    tasks = cut_tasks(state, state.split)
-    chosen = CutTasks(**{name: value[0, member] for name, value in vars(tasks).items()})
-    return Flight(scenario.settings, state.depot_m[0], state.terminal_m[0, member], chosen)
+    return Flight(scenario.settings, sortie_of(scenario, state, 0, member))
 
 
 def wavy_path(depot_m, seed, reach_m=150.0):
@@ -66,7 +64,7 @@ class TestBaselines:
         scenario, state = world()
         plan = create_batch('ellipse', scenario).decide(state)
         for task in range(18):
-            rates = scenario.rates_bit_s(state.terminal_m[:, task], plan.waypoint_m[0])
+            rates = scenario.rates_bit_s(state, plan.waypoint_m)[0, :, task]
             assert rates.mean(axis=1).argmax() == plan.server[0, task]
 
 

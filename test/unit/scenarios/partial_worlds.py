@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sec_nodes.scenarios.partial import Partial, PartialDecision
-from sec_nodes.scenarios.partial.instance import PartialState
+from sec_nodes.scenarios.partial.instance import PartialState, new_mission
 from sec_nodes.scenarios.registry import read_settings
 
 SLOTS, SLOT_S = 30, 2.0
@@ -37,7 +37,8 @@ def small_world(**overrides: object) -> World:
     )
     data_bit = np.array([[1e6, 1e6, 2e6]])
     shares = np.array([[0.2, 0.1], [0.25, 0.1], [0.4, 0.1]])
-    state = PartialState(
+    state = new_mission(
+        settings,
         seed=np.zeros(1, dtype=np.int64),
         terminal_m=np.array([[[0.0, 0.0], [0.0, 60.0], [450.0, 0.0]]]),
         data_bit=data_bit,

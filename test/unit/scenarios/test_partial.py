@@ -62,7 +62,7 @@ class TestEquations:
     def test_a_task_below_a_hovering_uav_by_hand(self):
         scenario, state, plan = small_world()
         outcome = scenario.evaluate(state, plan)
-        rate = float(rate_bit_s(0.0, scenario.link))
+        rate = float(rate_bit_s(0.0, scenario.settings.link))
         # (7): 16 s for 0.2 Mb; tau: 0.1 Mb from 16 s on; (8): 1.2 Gcycle at 1 GHz
         assert outcome.program_margin_bit[0, 0] == pytest.approx(16 * rate - 0.2e6)
         assert outcome.upload_end_s[0, 0] == pytest.approx(16 + 0.1e6 / rate)
@@ -73,9 +73,9 @@ class TestEquations:
 
     def test_the_slot_uses_the_waypoint_where_it_begins(self):
         scenario, state, plan = small_world()
-        rate = scenario.rates_bit_s(state.terminal_m[:, 2], plan.waypoint_m[:, 1])
-        assert rate[0, 0] == rate_bit_s(450.0, scenario.link)
-        assert rate[0, 1] == rate_bit_s(414.0, scenario.link)
+        rate = scenario.rates_bit_s(state, plan.waypoint_m)[:, 1, 2]
+        assert rate[0, 0] == rate_bit_s(450.0, scenario.settings.link)
+        assert rate[0, 1] == rate_bit_s(414.0, scenario.settings.link)
         assert rate.shape == (1, SLOTS)
 
     def test_the_objective_is_the_costliest_uav(self):
@@ -344,7 +344,8 @@ class TestInstances:
         }
         path = tmp_path / 'mine.json'
         path.write_text(json.dumps(tree))
-        assert read_instance(path, np.arange(2), (500.0, 500.0)).n_copies == 2
+        settings = read_settings('partial')
+        assert read_instance(settings, path, np.arange(2)).n_copies == 2
         path.write_text(json.dumps({**tree, **change}))
         with pytest.raises(ValueError, match=text):
             Partial(read_settings('partial', {'tasks.file': str(path)})).reset(np.arange(2))

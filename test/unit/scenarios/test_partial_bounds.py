@@ -34,7 +34,7 @@ def test_the_bound_by_hand():
     # hovering above each task: T_n - T_lc - S / r(0) = 58 - 16 - 1.193 s for the first two and
     # 58 - 24 - 2.385 s for the third; W = 1.2, 1.2 and 4.8 Gcycle; phi = 1 W/GHz^3, beta = 10
     scenario, state, _ = small_world()
-    rate = float(rate_bit_s(0.0, scenario.link))
+    rate = float(rate_bit_s(0.0, scenario.settings.link))
     assert rate == pytest.approx(83851, abs=1)
     first, third = 42 - 1e5 / rate, 34 - 2e5 / rate
     service = [1.2**3 / first**2, 1.2**3 / first**2, 4.8**3 / third**2]
@@ -62,7 +62,7 @@ def test_full_offloading_is_certified_infeasible_and_partial_is_not(default):
 def test_the_binary_certificate_by_hand():
     # 1, 1 and 2 Mb at 6e3 cycles a bit, uploaded from overhead, until 58 s
     scenario, state, _ = small_world()
-    rate = float(rate_bit_s(0.0, scenario.link))
+    rate = float(rate_bit_s(0.0, scenario.settings.link))
     by_hand = [6e9 / (58 - 1e6 / rate), 6e9 / (58 - 1e6 / rate), 12e9 / (58 - 2e6 / rate)]
     found = binary_certificate(scenario.settings, state)
     np.testing.assert_allclose(found.least_hz[0], by_hand, rtol=1e-12)
