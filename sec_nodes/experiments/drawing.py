@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sec_nodes.experiments.rows import Row
+from sec_nodes.experiments.judging import Table
+from sec_nodes.experiments.rows import Exhibit, Row, heading
+from sec_nodes.report.figures.style import INK, RC
 
 _DPI = 105
 _COLORS = 96
+
+
+def draw_exhibit(
+    path: Path,
+    exhibit: Exhibit,
+    title: str,
+    rows: Sequence[Row],
+    fill: Callable[[Any, Table], None],
+) -> None:
+    """Draw a figure from its table; `fill` puts panels into an empty one."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(RC):
+        figure = Figure(layout='constrained')
+        fill(figure, Table(rows))
+        name = f'{heading(exhibit)}: {title}'
+        figure.suptitle(name, x=0.01, ha='left', color=INK, fontweight='bold')
+        save(figure, path)
 
 
 def draw_line(ax: Any, rows: Sequence[Row], **look: Any) -> None:

@@ -7,7 +7,7 @@ them lies on the other side; in between it is `undecided`. What cannot be tested
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -63,6 +63,21 @@ class Table:
     def last(self, figure: Exhibit) -> float:
         """The last place of a sweep."""
         return max(row.x for row in self.rows if row.figure == figure and row.x is not None)
+
+
+Judge = Callable[[Table], Claim]
+"""Finds the numbers that a statement is about, and judges it."""
+
+
+def judged(rows: Iterable[Row], judges: Mapping[Exhibit, Sequence[Judge]]) -> list[Claim]:
+    """All claims about the figures that there are rows of."""
+    table = Table(rows)
+    return [
+        judge(table)
+        for exhibit, asked in judges.items()
+        if exhibit in table.figures
+        for judge in asked
+    ]
 
 
 def write_claims(path: Path, found: Sequence[Claim]) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -22,6 +25,69 @@ Overrides = tuple[tuple[str, Any], ...]
 
 class StoppedError(Exception):
     """The user wants to go on another time."""
+
+
+class Keyed(Protocol):
+    """A job whose result is found by what it follows from."""
+
+    @property
+    def key(self) -> str:
+        """Name of its file, see `content_key`."""
+
+    @property
+    def label(self) -> str:
+        """For people."""
+
+
+KeyedT = TypeVar('KeyedT', bound=Keyed)
+
+
+@dataclass(frozen=True)
+class JsonStore(ABC, Generic[KeyedT]):
+    """Results of jobs that need no other, a JSON file each, in a folder."""
+
+    folder: Path
+
+    @abstractmethod
+    def expected_s(self, job: KeyedT) -> float:
+        """Roughly the CPU time of a job [s]."""
+
+    @abstractmethod
+    def result(self, job: KeyedT, stopped: Callable[[], bool]) -> Any:
+        """What a job comes to, as JSON can hold it.
+
+        Raises:
+            StoppedError: because `stopped` said so.
+        """
+
+    def has(self, job: KeyedT) -> bool:
+        """Whether a job is done."""
+        return self._path(job).is_file()
+
+    def needs(self, job: KeyedT) -> None:
+        """Nothing."""
+
+    def carry_out(self, job: KeyedT, stopped: Callable[[], bool]) -> None:
+        """Do a job.
+
+        Raises:
+            StoppedError: because `stopped` said so.
+        """
+        begun_s = time.process_time()
+        found = self.result(job, stopped)
+        spent_s = round(time.process_time() - begun_s, 3)
+        write_json(self._path(job), {'job': job.label, 'cpu_s': spent_s, 'found': found})
+
+    def cpu_s(self, job: KeyedT) -> float:
+        """CPU time that a job took [s]."""
+        return float(read_json(self._path(job))['cpu_s'])
+
+    def kept(self, job: KeyedT) -> Any:
+        """The `result` of a job that is done."""
+        return read_json(self._path(job))['found']
+
+    def _path(self, job: KeyedT) -> Path:
+        return self.folder / f'{job.key}.json'
 
 
 def content_key(kind: str, *parts: Any) -> str:

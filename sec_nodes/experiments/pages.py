@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sec_nodes.cli.page_tables import markdown
 from sec_nodes.experiments.judging import Claim
-from sec_nodes.experiments.rows import Row, spoken
+from sec_nodes.experiments.rows import Exhibit, Row, heading, spoken, stem
+
+
+def head(title: str, source: str, summary: Mapping[str, Any], done: str) -> str:
+    """Title, source, plan and command of a report; `done` is what was carried out."""
+    plan = summary['plan']['name']
+    return (
+        f'# {title}\n\n{source}, beside what comes out here.\n\n'
+        f'Plan **{plan}**, version {summary["version"]}, {summary["date"]}, '
+        f'{summary["machine"]}: {done}, {summary["cpu_s"] / 60:.1f} CPU-minutes.\n\n'
+        f'```bash\nsec reproduce {title.rpartition(" ")[2]} --{plan}\n```\n'
+    )
+
+
+def opening(exhibit: Exhibit, title: str, pictures: str) -> str:
+    """Heading and picture of a figure; `pictures` stands before its name in the link."""
+    name = heading(exhibit)
+    return f'## {name}: {title}\n\n![{name}]({pictures}{stem(exhibit)}.png)\n'
 
 
 def claims_section(found: Sequence[Claim]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from sec_nodes.experiments.statistics import Interval
 
 Exhibit = int | str
-"""Number of a figure, or name of a table: `table2`."""
+"""Number of a figure, or name of a table or algorithm: `table2`."""
 
 MEAN = 'mean'
 _ROUNDING = 1e-9
@@ -45,13 +46,18 @@ class Row:
 
 
 def stem(exhibit: Exhibit) -> str:
-    """How files of a figure or table are called: `fig3`, `table2`."""
+    """How files of an exhibit are called: `fig3`, `table2`."""
     return exhibit if isinstance(exhibit, str) else f'fig{exhibit}'
 
 
 def spoken(exhibit: Exhibit) -> str:
-    """How a figure or table is called in a table of many: `3`, `table 2`."""
-    return exhibit.replace('table', 'table ') if isinstance(exhibit, str) else str(exhibit)
+    """How an exhibit is called in a table of many: `3`, `table 2`."""
+    return re.sub(r'(?=\d)', ' ', exhibit, count=1) if isinstance(exhibit, str) else str(exhibit)
+
+
+def heading(exhibit: Exhibit) -> str:
+    """How an exhibit is called by itself: `Fig. 3`, `Table 2`."""
+    return spoken(exhibit).capitalize() if isinstance(exhibit, str) else f'Fig. {exhibit}'
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:

@@ -10,7 +10,9 @@ from sec_nodes.experiments.judging import (
     HOLDS,
     UNTESTABLE,
     Claim,
+    Judge,
     Table,
+    judged,
     listed,
     one_sided,
     sized,
@@ -33,7 +35,6 @@ from sec_nodes.experiments.maritime.figures import (
 )
 from sec_nodes.experiments.maritime.judges import (
     PAPERS,
-    Judge,
     apart,
     by_variant,
     failures,
@@ -75,13 +76,7 @@ _NAMED_MHZ = (30.0, 40.0)
 
 def claims(rows: Iterable[Row]) -> list[Claim]:
     """All claims about the figures that there are rows of."""
-    table = Table(rows)
-    return [
-        judge(table)
-        for exhibit, judges in _JUDGES.items()
-        if exhibit in table.figures
-        for judge in judges
-    ]
+    return judged(rows, _JUDGES)
 
 
 def _energy_falls(table: Table) -> Claim:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +16,12 @@ import numpy as np
 from sec_nodes.controllers.batch import BatchController, create_batch
 from sec_nodes.experiments.jobs import HELD_OUT_SEED
 from sec_nodes.experiments.keeping import (
+    JsonStore,
     Overrides,
     StoppedError,
     content_key,
     numbers,
-    read_json,
     settings_text,
-    write_json,
 )
 from sec_nodes.experiments.maritime.plans import GENETIC, SCA, kind
 from sec_nodes.scenarios.maritime import Maritime
@@ -89,18 +87,8 @@ class Race:
 Job = Game | Race
 
 
-@dataclass(frozen=True)
-class GameStore:
+class GameStore(JsonStore[Job]):
     """Results in a folder."""
-
-    folder: Path
-
-    def has(self, job: Job) -> bool:
-        """Whether a job is done."""
-        return self._path(job).is_file()
-
-    def needs(self, job: Job) -> None:
-        """Nothing."""
 
     def expected_s(self, job: Job) -> float:
         """Roughly the CPU time of a job [s]."""
@@ -109,37 +97,23 @@ class GameStore:
         each_s = _experiment_s(job.player) + job.certify * _BOUND_S
         return _START_S + job.episodes * each_s
 
-    def carry_out(self, job: Job, stopped: Callable[[], bool]) -> None:
-        """Do a job.
+    def result(self, job: Job, stopped: Callable[[], bool]) -> dict[str, list[Any]]:
+        """What `found` gives, as lists.
 
         Raises:
             StoppedError: because `stopped` said so.
         """
-        begun_s = time.process_time()
-        found: dict[str, list[Any]]
         if isinstance(job, Race):
-            found = {name: numbers(column) for name, column in _run(job, stopped).items()}
-        else:
-            found = {
-                name: [numbers(row) for row in rows] for name, rows in _play(job, stopped).items()
-            }
-        spent_s = round(time.process_time() - begun_s, 3)
-        write_json(self._path(job), {'job': job.label, 'cpu_s': spent_s, 'found': found})
-
-    def cpu_s(self, job: Job) -> float:
-        """CPU time that a job took [s]."""
-        return float(read_json(self._path(job))['cpu_s'])
+            return {name: numbers(column) for name, column in _run(job, stopped).items()}
+        return {name: [numbers(row) for row in rows] for name, rows in _play(job, stopped).items()}
 
     def found(self, job: Job) -> dict[str, FloatArray]:
         """Of a game (T, B) by slot and experiment, see `slot_figures`; of a race (E,) CPU times.
 
         Times [s] are those to decide all slots of each experiment.
         """
-        kept = read_json(self._path(job))['found']
+        kept = self.kept(job)
         return {name: np.array(values, dtype=float) for name, values in kept.items()}
-
-    def _path(self, job: Job) -> Path:
-        return self.folder / f'{job.key}.json'
 
 
 def controller(player: str, scenario: Maritime) -> BatchController[Any, Any, Any]:

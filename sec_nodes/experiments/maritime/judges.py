@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from sec_nodes.experiments.judging import (
     FAILS,
     UNDECIDED,
     UNTESTABLE,
     Claim,
+    Judge,
     Table,
     listed,
     one_sided,
@@ -21,7 +22,6 @@ from sec_nodes.experiments.maritime.plans import GENETIC, HALF, JCORM, SCA, kind
 from sec_nodes.experiments.maritime.tables import ABOVE_FIRST, FAILURES, OVER
 from sec_nodes.experiments.rows import MEAN, Row
 
-Judge = Callable[[Table], Claim]
 PAPERS = (JCORM, SCA, GENETIC, HALF)
 """Players that the paper has, in our names."""
 

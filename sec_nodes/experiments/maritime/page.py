@@ -14,8 +14,8 @@ from sec_nodes.experiments.maritime.figures import BASE, FIGURES, TABLE_2, TITLE
 from sec_nodes.experiments.maritime.plans import BOUND, JCORM
 from sec_nodes.experiments.maritime.published import PAPER
 from sec_nodes.experiments.maritime.tables import ABOVE, FAILURES, GAP, QUANTITIES, TIMES
-from sec_nodes.experiments.pages import cell, claims_section
-from sec_nodes.experiments.rows import MEAN, Exhibit, rows_of, spoken, stem
+from sec_nodes.experiments.pages import cell, claims_section, head, opening
+from sec_nodes.experiments.rows import MEAN, Exhibit, rows_of
 
 _NOTES: dict[Exhibit, str] = {
     3: 'The range of bandwidths is chosen; the text only names 30 and 40 MHz, for Fig. 6.',
@@ -49,9 +49,7 @@ def page(folder: Path, pictures: str) -> str:
     for exhibit, title in TITLES.items():
         if exhibit not in rows:
             continue
-        name = spoken(exhibit).capitalize() if exhibit == TABLE_2 else f'Fig. {exhibit}'
-        parts.append(f'## {name}: {title}\n')
-        parts.append(f'![{name}]({pictures}{stem(exhibit)}.png)\n')
+        parts.append(opening(exhibit, title, pictures))
         parts.append(_NOTES[exhibit] + '\n')
         parts += (
             _times(Table(rows[exhibit]))
@@ -62,13 +60,11 @@ def page(folder: Path, pictures: str) -> str:
 
 
 def _head(summary: dict[str, Any]) -> str:
-    plan = summary['plan']
-    return (
-        '# Reproduction of Figs 3 to 9 and Table II of maritime\n\n'
-        f'{PAPER}, section VI, beside what comes out here.\n\n'
-        f'Plan **{plan["name"]}**, version {summary["version"]}, {summary["date"]}, '
-        f'{summary["machine"]}: {summary["games"]} games, {summary["cpu_s"] / 60:.1f} '
-        f'CPU-minutes.\n\n```bash\nsec reproduce maritime --{plan["name"]}\n```\n'
+    return head(
+        'Reproduction of Figs 3 to 9 and Table II of maritime',
+        f'{PAPER}, section VI',
+        summary,
+        f'{summary["games"]} games',
     )
 
 

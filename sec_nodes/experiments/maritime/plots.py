@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sec_nodes.experiments.drawing import draw_line, save
+from sec_nodes.experiments.drawing import draw_exhibit, draw_line
 from sec_nodes.experiments.judging import Table
 from sec_nodes.experiments.maritime.figures import (
     BASE,
@@ -45,8 +45,8 @@ from sec_nodes.experiments.maritime.tables import (
     QUANTITIES,
     TIMES,
 )
-from sec_nodes.experiments.rows import MEAN, Exhibit, Row, spoken
-from sec_nodes.report.figures.style import INK, MUTED, RC
+from sec_nodes.experiments.rows import MEAN, Exhibit, Row
+from sec_nodes.report.figures.style import INK, MUTED
 
 LOOKS: Mapping[str, Mapping[str, Any]] = {
     BOUND: {'color': '#111111', 'linestyle': ':', 'marker': '', 'linewidth': 2.2},
@@ -84,16 +84,7 @@ _PRINTED: dict[str, Any] = {
 
 def draw(path: Path, exhibit: Exhibit, rows: Sequence[Row]) -> None:
     """Draw a figure from its table."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(RC):
-        figure = Figure(layout='constrained')
-        _DRAWERS[exhibit](figure, Table(rows))
-        name = spoken(exhibit).capitalize() if exhibit == TABLE_2 else f'Fig. {exhibit}'
-        title = f'{name}: {TITLES[exhibit]}'
-        figure.suptitle(title, x=0.01, ha='left', color=INK, fontweight='bold')
-        save(figure, path)
+    draw_exhibit(path, exhibit, TITLES[exhibit], rows, _DRAWERS[exhibit])
 
 
 def _bandwidth(figure: Any, table: Table) -> None:

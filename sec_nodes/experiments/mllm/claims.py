@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from sec_nodes.experiments.judging import (
@@ -11,7 +11,9 @@ from sec_nodes.experiments.judging import (
     UNDECIDED,
     UNTESTABLE,
     Claim,
+    Judge,
     Table,
+    judged,
     listed,
     near,
     one_sided,
@@ -30,7 +32,7 @@ from sec_nodes.experiments.mllm.tables import (
     FLUCTUATION,
     WHILE_LEARNING,
 )
-from sec_nodes.experiments.rows import MEAN, Row
+from sec_nodes.experiments.rows import MEAN, Exhibit, Row
 
 BASELINES = COMPARED[1:]
 _REACHED = (STRUCTURED, FLAT, OPTIMUM)
@@ -51,15 +53,10 @@ _NO_JOULES = (
 
 def claims(rows: Iterable[Row]) -> list[Claim]:
     """All claims about the figures that there are rows of."""
-    table = Table(rows)
-    found: list[Claim] = []
-    for figure, judges in _JUDGES.items():
-        if figure in table.figures:
-            found += [judge(table) for judge in judges]
-    return found
+    return judged(rows, _JUDGES)
 
 
-def _best_reward(relation: str, name: str) -> Callable[[Table], Claim]:
+def _best_reward(relation: str, name: str) -> Judge:
     def judge(table: Table) -> Claim:
         rows = table.of(3, 'reward', relation, BASELINES, 'paper')
         return Claim(
@@ -75,7 +72,7 @@ def _best_reward(relation: str, name: str) -> Callable[[Table], Claim]:
     return judge
 
 
-def _least_cost(relation: str, name: str, mode: str) -> Callable[[Table], Claim]:
+def _least_cost(relation: str, name: str, mode: str) -> Judge:
     def judge(table: Table) -> Claim:
         rows = table.of(3, 'cost', relation, BASELINES, mode)
         return Claim(
@@ -145,7 +142,7 @@ def _steadier(table: Table) -> Claim:
     )
 
 
-def _rate(rate: float, statement: str) -> Callable[[Table], Claim]:
+def _rate(rate: float, statement: str) -> Judge:
     def judge(table: Table) -> Claim:
         rows = table.of(4, 'cost', ABOVE_FLAT, [FLAT], 'paper', rate)
         return Claim(
@@ -160,9 +157,7 @@ def _rate(rate: float, statement: str) -> Callable[[Table], Claim]:
     return judge
 
 
-def _trend(
-    figure: int, quantity: str, side: int, statement: str, because: str
-) -> Callable[[Table], Claim]:
+def _trend(figure: int, quantity: str, side: int, statement: str, because: str) -> Judge:
     """What all learners and masked random do from one end of a sweep to the other."""
 
     def judge(table: Table) -> Claim:
@@ -173,7 +168,7 @@ def _trend(
     return judge
 
 
-def _lowest(figure: int, because: str) -> Callable[[Table], Claim]:
+def _lowest(figure: int, because: str) -> Judge:
     def judge(table: Table) -> Claim:
         rows = [
             row
@@ -195,7 +190,7 @@ def _lowest(figure: int, because: str) -> Callable[[Table], Claim]:
     return judge
 
 
-def _printed(quantity: str, x: float, unit: str) -> Callable[[Table], Claim]:
+def _printed(quantity: str, x: float, unit: str) -> Judge:
     def judge(table: Table) -> Claim:
         rows = table.of(7, quantity, MEAN, _REACHED, x=x)
         printed = next((row.published for row in rows if row.published is not None), None)
@@ -211,7 +206,7 @@ def _printed(quantity: str, x: float, unit: str) -> Callable[[Table], Claim]:
     return judge
 
 
-def _rise(quantity: str) -> Callable[[Table], Claim]:
+def _rise(quantity: str) -> Judge:
     def judge(table: Table) -> Claim:
         rows = table.of(7, quantity, ABOVE_FIRST, _REACHED, x=0.7)
         printed = next((row.published for row in rows if row.published is not None), None)
@@ -260,9 +255,7 @@ def _sharpest_step(table: Table) -> Claim:
     )
 
 
-def _ablated(
-    player: str, quantity: str, mode: str, statement: str, because: str
-) -> Callable[[Table], Claim]:
+def _ablated(player: str, quantity: str, mode: str, statement: str, because: str) -> Judge:
     def judge(table: Table) -> Claim:
         rows = table.of(8, quantity, ABOVE_FLAT, [player], mode)
         printed = next((row.published for row in rows if row.published is not None), None)
@@ -324,7 +317,7 @@ _UAVS_SAVE = (
 )
 _BOTH = 'The objective weighs both: who has the least cost need not have the least of either.'
 
-_JUDGES: dict[int, tuple[Callable[[Table], Claim], ...]] = {
+_JUDGES: Mapping[Exhibit, tuple[Judge, ...]] = {
     3: (
         _best_reward(ABOVE_FLAT, FLAT),
         _best_reward(ABOVE_STRUCTURED, STRUCTURED),
