@@ -186,6 +186,72 @@ class LinkTable:
 
 
 @dataclass(frozen=True)
+class UploadTable:
+    """Tasks of a mission that have been assigned and have not ended, R of them.
+
+    Their devices upload in all slots, first the program, that is the layers after the cut, then
+    the intermediate result.
+    """
+
+    task_id: IntArray
+    """(R,)"""
+    device: IntArray
+    """(R,) rows of `DeviceTable`."""
+    server: IntArray
+    """(R,) UAV that receives."""
+    model: IntArray
+    """(R,) rows of `ModelTable`."""
+    split: IntArray
+    """(R,) cut of the model."""
+    compute_share: FloatArray
+    """(R,) reserved share of the server's computer."""
+    steps: FloatArray
+    """(R,) as in `TaskTable`."""
+    created_s: FloatArray
+    """(R,) as in `TaskTable` [s]."""
+    deadline_s: FloatArray
+    """(R,) as in `TaskTable` [s]."""
+    sent_bit: FloatArray
+    """(R, 2) uploaded by the start of the slot of program and intermediate result [bit]."""
+    program_s: FloatArray
+    """(R,) when the program had arrived [s]; NaN if it has not."""
+    arrived_s: FloatArray
+    """(R,) when both had arrived [s]; NaN if they have not."""
+
+
+@dataclass(frozen=True)
+class MissionPlan:
+    """A plan for all that is left of a mission, L slots, and what it promises for N tasks."""
+
+    slot: int
+    """First slot of the plan."""
+    waypoint_m: FloatArray
+    """(M, L + 1, 3) where each UAV is at the start of each slot, and at the end [m; map]."""
+    task_id: IntArray
+    """(N,)"""
+    device_id: IntArray
+    """(N,)"""
+    server: IntArray
+    """(N,) UAV that serves each, `DECLINED` for none."""
+    split: IntArray
+    """(N,) its cut."""
+    cpu_hz: FloatArray
+    """(N,) processor that it gets [cycle/s]."""
+    upload_end_s: FloatArray
+    """(N,) when its intermediate result has arrived [s]; infinite if never."""
+    finish_s: FloatArray
+    """(N,) when its answer is ready [s]; infinite if never."""
+    due_s: FloatArray
+    """(N,) its deadline [s]."""
+    energy_j: FloatArray
+    """(M,) of each UAV for the rest of the mission [J]."""
+    bound_j: float
+    """What no plan can beat in the largest of them [J]."""
+    reason: str
+    """Why it was made."""
+
+
+@dataclass(frozen=True)
 class RelayTable:
     """What each UAV has to pass on to a satellite in a slot: urgent data and stored ones."""
 
@@ -235,6 +301,8 @@ class SlotState:
     links: LinkTable
     relays: RelayTable | None = None
     """None in scenarios in which UAVs pass nothing on."""
+    uploads: UploadTable | None = None
+    """None in scenarios without missions."""
 
     @property
     def n_tasks(self) -> int:
@@ -301,6 +369,8 @@ class SlotDecision:
     """(M, 3) where each UAV shall be at the end of the slot [m; map]."""
     relays: RelayPlan | None = None
     """What UAVs pass on to the satellite; None in scenarios in which they do not."""
+    mission: MissionPlan | None = None
+    """A new plan for what is left of a mission; None to leave the one that is in force."""
 
     def only(self, tasks: IntArray) -> SlotDecision:
         """The same decision on some of the tasks, by their rows."""
