@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sec_nodes.inference.engine import SplitModel
 from sec_nodes.inference.evaluation import wilson_interval
 from sec_nodes.inference.manifest import Accuracy, ClassifierEntry
 from sec_nodes.inference.scenes import CLASSES
@@ -84,7 +84,7 @@ def write_card(models_dir: Path, scored: ScoredModel) -> None:
         ## Where it errs
         """
     parts = [textwrap.dedent(text), _confusion(scored)]
-    parts.append('\n## Cuts\n\n' + _cuts(scored.path))
+    parts.append('\n## Cuts\n\n' + _cuts(entry))
     parts.append(
         textwrap.dedent(f"""
         ## Made by
@@ -114,11 +114,14 @@ def _confusion(scored: ScoredModel) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def _cuts(path: Path) -> str:
-    """What each cut sends and costs."""
-    lines = ['| cut | tensor | shape | bit | front MFLOP | back MFLOP |', '| --- ' * 6 + '|']
-    for cut in SplitModel.load(path).cuts:
+def _cuts(entry: ClassifierEntry) -> str:
+    """What each cut sends and costs, and the size of the program for what is behind it."""
+    heads = ('cut', 'tensor', 'shape', 'bit', 'front MFLOP', 'back MFLOP', 'program bit')
+    lines = ['| ' + ' | '.join(heads) + ' |', '| --- ' * len(heads) + '|']
+    for index, cut in enumerate(entry.cuts):
         shape = ' x '.join(str(size) for size in cut.shape)
+        size_bit = 8 * math.prod(cut.shape) * np.dtype(cut.dtype).itemsize
         work = f'{cut.front_flop / 1e6:.3f} | {cut.back_flop / 1e6:.3f}'
-        lines.append(f'| {cut.index} | `{cut.tensor}` | {shape} | {cut.size_bit} | {work} |')
+        sent = f'{size_bit} | {work} | {8 * (cut.head_byte or 0)}'
+        lines.append(f'| {index} | `{cut.tensor}` | {shape} | {sent} |')
     return '\n'.join(lines) + '\n'

@@ -1,8 +1,8 @@
-"""Train the scene classifiers `scene-s` and `scene-l`, export them and measure them.
+"""Train the scene classifiers scene-s, -l and chain-s, -m, -l, export them and measure them.
 
     python tools/train_scene_classifier.py
 
-renders the training pictures, trains both networks for a fixed number of steps from fixed seeds
+renders the training pictures, trains each network for a fixed number of steps from fixed seeds
 on one CPU thread, folds their batch norms, exports fp32 ONNX, measures accuracy on held-out
 pictures through ONNX Runtime, and writes models/<id>/model.onnx, models/<id>/card.md and the
 entries of models/manifest.yaml. It needs requirements/run.txt and requirements/train.txt. The same
@@ -32,7 +32,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scene_card import ScoredModel, entry_of, write_card
-from scene_networks import SceneNet, scene_l, scene_s
+from scene_networks import PictureNet, chain_l, chain_m, chain_s, scene_l, scene_s
 
 from sec_nodes.inference.scenes import CLASSES, PICTURE_SHAPE, render
 from sec_nodes.inference.zoo import save_entry
@@ -60,6 +60,9 @@ class Recipe:
 RECIPES = {
     'scene-s': (scene_s, Recipe(pictures=16000, steps=1800, batch=64, lr=6e-3, seed=11)),
     'scene-l': (scene_l, Recipe(pictures=16000, steps=1400, batch=64, lr=3e-3, seed=12)),
+    'chain-s': (chain_s, Recipe(pictures=16000, steps=1600, batch=64, lr=6e-3, seed=13)),
+    'chain-m': (chain_m, Recipe(pictures=16000, steps=1300, batch=64, lr=5e-3, seed=14)),
+    'chain-l': (chain_l, Recipe(pictures=16000, steps=1200, batch=64, lr=4e-3, seed=15)),
 }
 
 
@@ -82,7 +85,7 @@ def _turned(images: torch.Tensor, way: int) -> torch.Tensor:
 
 
 def train(
-    net: SceneNet, recipe: Recipe, images: NDArray[np.uint8], labels: NDArray[np.int64]
+    net: PictureNet, recipe: Recipe, images: NDArray[np.uint8], labels: NDArray[np.int64]
 ) -> None:
     """Fit `net` in place: AdamW, one-cycle rate, label smoothing, flips and turns."""
     rng = np.random.default_rng(recipe.seed)
@@ -113,7 +116,7 @@ def train(
             )
 
 
-def export(net: SceneNet, path: Path) -> None:
+def export(net: PictureNet, path: Path) -> None:
     """Write `net` as a single ONNX file without training leftovers: `image` to `scores`."""
     net.eval().to(memory_format=torch.contiguous_format)
     net.fold()
@@ -158,7 +161,7 @@ def main() -> None:
     """Train, export, measure and describe the models asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--models-dir', type=Path, default=Path('models'))
-    parser.add_argument('--only', choices=sorted(RECIPES), help='train one of the two')
+    parser.add_argument('--only', nargs='+', choices=sorted(RECIPES), help='train just these')
     parser.add_argument(
         '--measure-only', action='store_true', help='keep model.onnx, redo card and manifest'
     )
@@ -166,7 +169,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    wanted = [args.only] if args.only else list(RECIPES)
+    wanted = args.only or list(RECIPES)
     heldout = render_set(HELDOUT_FIRST_SEED, args.heldout)
     if not args.measure_only:
         pictures = render_set(0, max(RECIPES[name][1].pictures for name in wanted))

@@ -41,7 +41,9 @@ class TensorInfo(_Strict):
 class CutInfo(_Strict):
     """A place where the graph can be cut: the tensor there, and the work on either side [FLOP].
 
-    The same as `splitting.Cut`, for those who plan with a model but never run it.
+    The same as `splitting.Cut`, for those who plan with a model but never run it. `head_byte` is
+    the size of what is behind the cut as a program to send (see programs) [byte]; manifests of
+    older versions lack it.
     """
 
     tensor: str
@@ -49,6 +51,7 @@ class CutInfo(_Strict):
     dtype: str
     front_flop: int = Field(ge=0)
     back_flop: int = Field(ge=0)
+    head_byte: int | None = Field(default=None, ge=0)
 
 
 class Accuracy(_Strict):

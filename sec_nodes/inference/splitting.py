@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.inliner
-from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from sec_nodes.inference.flops import Shape, node_flop, subgraphs
 from sec_nodes.inference.manifest import ModelError
@@ -77,6 +77,19 @@ class SplitGraph:
 
     def segment(self, first: int, last: int) -> ModelProto:
         """A model of its own from cut `first` to cut `last`, with just the weights it reads."""
+        piece, weights = self._without_weights(first, last)
+        piece.graph.initializer.extend(weights)
+        return piece
+
+    def segment_byte(self, first: int, last: int) -> int:
+        """Size of that model as a file [byte], counted without copying its weights."""
+        piece, weights = self._without_weights(first, last)
+        bare_byte = piece.graph.ByteSize()
+        graph_byte = bare_byte + sum(_field_byte(tensor.ByteSize()) for tensor in weights)
+        return piece.ByteSize() - _field_byte(bare_byte) + _field_byte(graph_byte)
+
+    def _without_weights(self, first: int, last: int) -> tuple[ModelProto, list[TensorProto]]:
+        """The model from one cut to another, and the weights that it lacks."""
         (begin, source), (end, sink) = self._places[first], self._places[last]
         nodes = self._live[begin:end]
         needed = set().union(*(_reads(node) for node in nodes)) if nodes else set()
@@ -86,7 +99,6 @@ class SplitGraph:
                 fixed.insert(0, node)
                 needed |= _reads(node)
         graph = self._model.graph
-        weights = [tensor for tensor in graph.initializer if tensor.name in needed]
         # written in place: the helpers of onnx would copy the weights twice
         piece = ModelProto(
             ir_version=max(self._model.ir_version, 4),  # before, every weight was an input too
@@ -96,8 +108,7 @@ class SplitGraph:
         piece.graph.node.extend([*fixed, *nodes])
         piece.graph.input.append(source)
         piece.graph.output.append(sink)
-        piece.graph.initializer.extend(weights)
-        return piece
+        return piece, [tensor for tensor in graph.initializer if tensor.name in needed]
 
     def coarser(self, max_segments: int) -> SplitGraph:
         """The same graph with cuts taken away until at most `max_segments` segments are left.
@@ -269,6 +280,11 @@ def _dtype(value: ValueInfoProto) -> np.dtype[Any]:
 
 def _size_bit(value: ValueInfoProto) -> int:
     return math.prod(shape_of(value)) * _dtype(value).itemsize * 8
+
+
+def _field_byte(content_byte: int) -> int:
+    """Size of a message inside another [byte]: a tag, its length seven bits a byte, and itself."""
+    return 1 + max(1, -(-content_byte.bit_length() // 7)) + content_byte
 
 
 def _ends_in_softmax(live: list[NodeProto]) -> bool:

@@ -27,7 +27,8 @@ from sec_nodes.inference.manifest import (
     NetworkEntry,
     TensorInfo,
 )
-from sec_nodes.inference.splitting import Cut, split_graph
+from sec_nodes.inference.programs import sizes_of
+from sec_nodes.inference.splitting import SplitGraph, split_graph
 
 HEADER = '# Written by `make models` and `sec models`; files are checked against it when loaded.\n'
 
@@ -64,18 +65,26 @@ def file_entry(models_dir: Path, path: Path) -> ModelFile:
     )
 
 
-def cut_entries(cuts: Sequence[Cut]) -> tuple[CutInfo, ...]:
-    """The cut table of a network."""
+def cut_entries(graph: SplitGraph) -> tuple[CutInfo, ...]:
+    """The cut table of a network, with the sizes of what is behind each cut."""
     return tuple(
-        CutInfo(**{name: getattr(cut, name) for name in CutInfo.model_fields}) for cut in cuts
+        CutInfo(
+            tensor=cut.tensor,
+            shape=cut.shape,
+            dtype=cut.dtype,
+            front_flop=cut.front_flop,
+            back_flop=cut.back_flop,
+            head_byte=head_byte,
+        )
+        for cut, head_byte in zip(graph.cuts, sizes_of(graph), strict=True)
     )
 
 
 def network_entry(models_dir: Path, path: Path, task: str, command: str) -> NetworkEntry:
     """The entry of a network that nobody has measured: `path` is its graph below `models_dir`."""
     model = onnx.load(path)
-    cuts = split_graph(model).cuts
-    first, last = cuts[0], cuts[-1]
+    graph = split_graph(model)
+    first, last = graph.cuts[0], graph.cuts[-1]
     return NetworkEntry(
         id=path.parent.name,
         kind='network',
@@ -85,7 +94,7 @@ def network_entry(models_dir: Path, path: Path, task: str, command: str) -> Netw
         input=TensorInfo(name=first.tensor, shape=first.shape, dtype=first.dtype),
         output=TensorInfo(name=last.tensor, shape=last.shape, dtype=last.dtype),
         flop=last.front_flop,
-        cuts=cut_entries(cuts),
+        cuts=cut_entries(graph),
         parameters=trained_numbers(model),
         opset=model.opset_import[0].version,
         ir_version=model.ir_version,
