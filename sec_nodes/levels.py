@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from sec_nodes.config import ConfigError
+from sec_nodes.inference.codec import encoded_size_bit
 from sec_nodes.inference.manifest import Manifest, MllmAccuracy, ModelError, load_manifest
 from sec_nodes.inference.profiles import (
     Accuracy,
@@ -19,6 +20,7 @@ from sec_nodes.inference.profiles import (
 )
 from sec_nodes.scenarios import survey_settings
 from sec_nodes.scenarios.mllm.settings import MllmSettings, Pace, Servers
+from sec_nodes.scenarios.partial.settings import PartialSettings
 
 SCENE: Scale = 'scene'
 """Held-out pictures that the accuracies of classifiers in the manifest are a share of."""
@@ -43,7 +45,7 @@ def with_levels(settings: MllmSettings) -> MllmSettings:
         name: load_profile(servers.platform) if servers.platform is not None else None
         for name, servers in tiers.items()
     }
-    manifest = _manifest()
+    manifest = _manifest('uavs.models and satellites.models')
     found: dict[str, Accuracy] = {}
     for name, servers in tiers.items():
         of_each = [_accuracy(m, manifest, profiles[name]) for m in servers.models or ()]
@@ -71,6 +73,40 @@ def with_speeds(settings: survey_settings.SurveySettings) -> survey_settings.Sur
     )
 
 
+def with_networks(settings: PartialSettings) -> PartialSettings:
+    """The settings with the sizes of the networks that they name, cut by cut.
+
+    The last cut, which leaves nothing to a UAV, is none here.
+
+    Raises:
+        ConfigError: an unknown network, or one whose parts nobody measured.
+    """
+    if settings.tasks.networks is None:
+        return settings
+    manifest = _manifest('tasks.networks')
+    menus = tuple(_menu(manifest, name, settings.tasks.codec) for name in settings.tasks.networks)
+    tasks = settings.tasks.model_copy(update={'menus_bit': menus})
+    return settings.model_copy(update={'tasks': tasks})
+
+
+def _menu(manifest: Manifest, name: str, codec: str) -> tuple[tuple[float, float], ...]:
+    """Of each cut, size of the program behind it and of the tensor there [bit]."""
+    try:
+        cuts = manifest.classifier(name).cuts[:-1]
+    except ModelError as error:
+        raise ConfigError(f'tasks.networks: {error}') from None
+    sizes = []
+    for cut in cuts:
+        if cut.head_byte is None:
+            raise ConfigError(
+                f'tasks.networks: the manifest does not know head_byte of model {name!r}; '
+                'make its entry anew'
+            )
+        tensor_bit = encoded_size_bit(cut.shape, cut.dtype, codec)
+        sizes.append((8.0 * cut.head_byte, float(tensor_bit)))
+    return tuple(sizes)
+
+
 def _measured_speed(tier: TierT) -> TierT:
     if tier.platform is None:
         return tier
@@ -82,11 +118,11 @@ def _measured_speed(tier: TierT) -> TierT:
     return tier.model_copy(update=speed)
 
 
-def _manifest() -> Manifest:
+def _manifest(keys: str) -> Manifest:
     try:
         return load_manifest()
     except ModelError as error:
-        raise ConfigError(f'uavs.models and satellites.models: {error}') from None
+        raise ConfigError(f'{keys}: {error}') from None
 
 
 def _accuracy(model: str, manifest: Manifest, profile: PlatformProfile | None) -> Accuracy:

@@ -241,6 +241,8 @@ class MissionPlan:
     """(N,) when its intermediate result has arrived [s]; infinite if never."""
     finish_s: FloatArray
     """(N,) when its answer is ready [s]; infinite if never."""
+    loss_db: FloatArray
+    """(N,) loss of its links beyond the model that the plan reckons with [dB]."""
     due_s: FloatArray
     """(N,) its deadline [s]."""
     energy_j: FloatArray
@@ -303,6 +305,8 @@ class SlotState:
     """None in scenarios in which UAVs pass nothing on."""
     uploads: UploadTable | None = None
     """None in scenarios without missions."""
+    mission: MissionPlan | None = None
+    """The plan in force; None before the first, and in scenarios without missions."""
 
     @property
     def n_tasks(self) -> int:

@@ -20,6 +20,7 @@ BUILT_IN = (
     'sec_nodes.controllers.greedy',
     'sec_nodes.controllers.mllm.learned_slot',
     'sec_nodes.controllers.maritime.slot',
+    'sec_nodes.controllers.partial.slot',
 )
 POLICY_SUFFIX = '.npz'
 """Names that end so are files of trained policies."""
@@ -125,7 +126,7 @@ def create(name: str, scenario: Any, seed: int = 0) -> Controller:
         name_of = scenario.settings.name
         able = [known for known in controller_names() if _registry[known].plays == name_of]
         raise ControllerError(
-            f'controller {name!r} does not know what UAVs of {name_of} pass on; those that do: '
+            f'controller {name!r} was not made for {name_of}, whose slots ask for more than tasks; those that were: '
             f'{", ".join(able)}'
         )
     if kind.plays is not None and kind.plays != scenario.settings.name:

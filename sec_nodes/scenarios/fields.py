@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -24,3 +25,10 @@ Count = Annotated[int, Field(ge=0)]
 Range = Annotated[tuple[NotNegative, NotNegative], AfterValidator(_ascending)]
 PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
 ProbabilityRange = Annotated[tuple[Probability, Probability], AfterValidator(_ascending)]
+
+
+@dataclass(frozen=True)
+class Satellites:
+    """How many satellites there are, said as in scenarios that have settings for them."""
+
+    count: int

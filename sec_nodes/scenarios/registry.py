@@ -65,6 +65,11 @@ SCENARIOS = {
     'partial': Entry(
         'sec_nodes.scenarios.partial.settings:PartialSettings',
         'sec_nodes.scenarios.partial:Partial',
+        flies=True,
+        flown_mode='flown',
+        own_controllers=True,
+        flown_by='sca_bcd',
+        completed_by='sec_nodes.levels:with_networks',
     ),
     'robust': Entry(
         'sec_nodes.scenarios.robust.settings:RobustSettings',

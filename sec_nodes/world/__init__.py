@@ -15,6 +15,7 @@ WORLDS = {
     'survey': 'sec_nodes.world.survey:SurveyWorld',
     'mllm': 'sec_nodes.world.mllm:MllmWorld',
     'maritime': 'sec_nodes.world.maritime:MaritimeWorld',
+    'partial': 'sec_nodes.world.partial:PartialWorld',
 }
 """Where the world of a scenario is; imported when it is needed, since each takes its time."""
 

@@ -57,6 +57,14 @@ def manifest_id(model_id: str) -> str:
     return model_id.partition('@')[0]
 
 
+@dataclass(frozen=True)
+class Missions:
+    """How missions are flown that are planned as a whole: uploads take many slots."""
+
+    planning_s: float
+    """Wall time that the first plan may take [s]."""
+
+
 class Devices(Protocol):
     """Devices of one process, advanced slot by slot."""
 
@@ -160,6 +168,8 @@ class World(ABC):
     """Whether UAVs stay where they are, so that nobody needs to hear of it at full rate."""
     relays: Maritime | None = None
     """What UAVs pass on to the satellite and how long that takes; None where they do not."""
+    missions: Missions | None = None
+    """How missions are flown; None where every slot is decided by itself."""
 
     def __init__(self, scenario: Offloading, manifest: Manifest) -> None:
         self.scenario = scenario
@@ -183,6 +193,10 @@ class World(ABC):
     @abstractmethod
     def device_model(self) -> str:
         """Model of the devices; where they do not compute, any."""
+
+    def device_models(self, ids: list[int]) -> list[str]:
+        """Model of each of some devices."""
+        return [self.device_model] * len(ids)
 
     @abstractmethod
     def server(self, number: int) -> Server:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from sec_nodes.config import Settings
 from sec_nodes.physics.spherical import zenith_pass_s
-from sec_nodes.scenarios.fields import Count, Decibel, Exponent, NotNegative, Positive, Range
+from sec_nodes.scenarios.fields import (
+    Count,
+    Decibel,
+    Exponent,
+    NotNegative,
+    Positive,
+    Range,
+    Satellites,
+)
 
 
 def _ascending(pair: tuple[int, int]) -> tuple[int, int]:
@@ -109,13 +116,6 @@ class Flown(Settings):
     byte_share: Annotated[float, Field(gt=0, le=1)]
 
 
-@dataclass(frozen=True)
-class Satellites:
-    """How many satellites there are, said as in scenarios with several."""
-
-    count: int = 1
-
-
 class MaritimeSettings(Settings):
     """All parameters of the maritime scenario."""
 
@@ -134,7 +134,7 @@ class MaritimeSettings(Settings):
     @property
     def satellites(self) -> Satellites:
         """The satellites that serve."""
-        return Satellites()
+        return Satellites(1)
 
     @property
     def n_servers(self) -> int:

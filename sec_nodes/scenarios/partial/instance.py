@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from sec_nodes.paths import config_dir
 from sec_nodes.physics import randomness
 from sec_nodes.physics.randomness import Stream
 from sec_nodes.physics.urban import rate_bit_s
-from sec_nodes.scenarios.partial.settings import PartialSettings
+from sec_nodes.scenarios.partial.settings import PartialSettings, read_tree
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
 MEGABIT = 1e6
@@ -187,19 +184,16 @@ def read_instance(settings: PartialSettings, path: Path, seed: IntArray) -> Part
     Raises:
         ValueError: missing file or key, or numbers that make no instance.
     """
-    where = path if path.is_absolute() else config_dir() / path
+    tree = read_tree(path)
     try:
-        tree: dict[str, Any] = json.loads(where.read_text(encoding='utf-8'))
         terminal_m, depot_m, splits = (np.array(tree[k], float) for k in ('w', 'depot', 'splits'))
         data, work, deadline, local = (np.array(tree[k], float) for k in ('D', 'F', 'Tn', 'flc'))
         split = np.array(tree['k0'], np.int64)
         if data.ndim != 1:
             raise ValueError(f'D must be a list of numbers, not {tree["D"]!r:.60}')
-    except OSError as error:
-        raise ValueError(f'{where} cannot be read ({error.strerror}); mend tasks.file') from None
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f'{where} is no instance ({error!r}); see docs/scenario_partial.md'
+            f'{path} is no instance ({error!r}); see docs/scenario_partial.md'
         ) from error
     one = new_mission(
         settings,
@@ -214,6 +208,7 @@ def read_instance(settings: PartialSettings, path: Path, seed: IntArray) -> Part
         depot_m=depot_m[None],
     )
     require_instance(one, settings.area_m)
+    one = with_networks(settings, one)
     copied = {
         name: np.broadcast_to(value, (len(seed), *value.shape[1:]))
         for name, value in vars(one).items()
@@ -250,6 +245,25 @@ def draw_instance(settings: PartialSettings, seed: IntArray) -> PartialState:
         split=np.zeros(data_bit.shape, dtype=np.int64),
         depot_m=np.broadcast_to(np.asarray(settings.uavs.depot_m), (len(seed), 2)),
     )
+    state = replace(state, split=nominal_split(settings, state))
+    return with_networks(settings, state)
+
+
+def with_networks(settings: PartialSettings, state: PartialState) -> PartialState:
+    """The state with the sizes of real networks, terminal n having network n modulo their number.
+
+    D is the size of the whole network as a program. Shorter menus are filled up with their first
+    cut, which leaves no local time in which its program could arrive. As it was where the settings
+    name no networks.
+    """
+    menus = settings.tasks.menus_bit
+    if menus is None:
+        return state
+    longest = max(len(menu) for menu in menus)
+    padded = np.array([[*menu, *[menu[0]] * (longest - len(menu))] for menu in menus])
+    own = np.arange(state.n_tasks) % len(menus)
+    splits_bit = np.broadcast_to(padded[own], (state.n_copies, state.n_tasks, longest, 2))
+    state = replace(state, splits_bit=splits_bit, data_bit=splits_bit[:, :, 0, 0])
     return replace(state, split=nominal_split(settings, state))
 
 

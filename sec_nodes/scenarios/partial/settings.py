@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from sec_nodes.config import Settings
+from sec_nodes.paths import config_dir
 from sec_nodes.physics.energy import RotaryWing
 from sec_nodes.physics.urban import UrbanLink
-from sec_nodes.scenarios.fields import Decibel, NotNegative, Positive, PositiveRange
+from sec_nodes.scenarios.fields import Decibel, NotNegative, Positive, PositiveRange, Satellites
 from sec_nodes.slot import FloatArray
 
 
@@ -26,6 +29,12 @@ class Tasks(Settings):
     local_hz: PositiveRange
     layers: Annotated[int, Field(ge=2)]
     intermediate_ratio: PositiveRange
+    networks: Annotated[tuple[str, ...], Field(min_length=1)] | None
+    codec: Literal['raw', 'f16', 'u8']
+    menus_bit: tuple[tuple[tuple[NotNegative, NotNegative], ...], ...] | None = None
+    """Of each network and cut, size of what is behind it and of the tensor there; the manifest
+    knows them."""
+    reserve_s: NotNegative
     nominal_distance_m: NotNegative
     nominal_margin: Annotated[float, Field(gt=0, le=1)]
     split: Literal['given', 'free']
@@ -43,6 +52,14 @@ class Uavs(Settings):
     from_rest: bool
     cpu_hz: Positive
     capacitance_j_s2: Positive
+
+
+class Shadow(Settings):
+    """A loss of a terminal's links that nobody knows of before it is there."""
+
+    terminal: Annotated[int, Field(ge=0)]
+    from_s: NotNegative
+    loss_db: Decibel
 
 
 class Airframe(Settings):
@@ -71,6 +88,7 @@ class Radio(Settings):
     transmit_power_w: Positive
     noise_dbm_hz: Decibel
     light_speed_m_s: Positive
+    shadows: tuple[Shadow, ...]
 
     @model_validator(mode='after')
     def _walls_cost(self) -> Radio:
@@ -134,9 +152,53 @@ class PartialSettings(Settings):
     @property
     def link(self) -> UrbanLink:
         """Parameters of the uplink to the lowest UAV."""
-        return UrbanLink(altitude_m=self.uavs.altitude_m, **self.radio.model_dump())
+        radio = self.radio.model_dump(exclude={'shadows'})
+        return UrbanLink(altitude_m=self.uavs.altitude_m, **radio)
+
+    @cached_property
+    def n_devices(self) -> int:
+        """Terminals: those of the file, or as many as are drawn.
+
+        Raises:
+            ValueError: the file cannot be read.
+        """
+        if self.tasks.file is None:
+            return self.tasks.count
+        return len(read_tree(self.tasks.file)['w'])
+
+    @property
+    def satellites(self) -> Satellites:
+        """None."""
+        return Satellites(0)
+
+    @property
+    def n_servers(self) -> int:
+        """UAVs."""
+        return self.uavs.count
 
     @property
     def altitudes_m(self) -> FloatArray:
         """(U,) altitude of each UAV."""
         return self.uavs.altitude_m + self.uavs.layer_m * np.arange(self.uavs.count)
+
+
+def read_tree(path: Path) -> dict[str, Any]:
+    """What an instance file holds.
+
+    Args:
+        path: absolute, or relative to config/.
+
+    Raises:
+        ValueError: it cannot be read, or holds no terminals.
+    """
+    where = path if path.is_absolute() else config_dir() / path
+    try:
+        tree = json.loads(where.read_text(encoding='utf-8'))
+        len(tree['w'])
+    except OSError as error:
+        raise ValueError(f'{where} cannot be read ({error.strerror}); mend tasks.file') from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'{where} is no instance ({error!r}); see docs/scenario_partial.md'
+        ) from None
+    return dict(tree)

@@ -366,7 +366,9 @@ class TestSettings:
             assert re.search(r'#.*\[(paper|corrected|chosen)\] \S', line), line
 
     def test_modes(self):
-        assert scenario_modes('partial') == ['random', 'tight', 'free_split', 'agile']
+        assert scenario_modes('partial') == [
+            'random', 'tight', 'free_split', 'agile', 'flown', 'shadowed',
+        ]  # fmt: skip
         assert read_settings('partial:tight').uavs.cpu_hz == 3e9
         for mode in scenario_modes('partial'):
             assert Partial(read_settings(f'partial:{mode}')).reset(np.arange(2)).n_copies == 2

@@ -1,0 +1,168 @@
+"""A mission as the nodes have it, in the words of partial's controllers, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sec_nodes.scenarios.partial.instance import UNSERVED, PartialState, nominal_split
+from sec_nodes.scenarios.partial.offloading import PartialOffloading
+from sec_nodes.scenarios.partial.scenario import Partial, PartialDecision
+from sec_nodes.slot import DECLINED, FloatArray, IntArray, MissionPlan, SlotState, UploadTable
+
+QUIET_DB = 0.05
+"""Losses below this are rounding."""
+
+
+@dataclass(frozen=True)
+class Mission:
+    """What is left of a mission: one copy of the scenario, and which tasks it is about."""
+
+    scenario: Partial
+    """The scenario with the slots that are left."""
+    state: PartialState
+    """Deadlines are those that plans aim at, `tasks.reserve_s` before the real ones."""
+    task_id: IntArray
+    """(N,) in the order of the state: first those that wait, then those that upload."""
+    device_id: IntArray
+    """(N,)"""
+    due_s: FloatArray
+    """(N,) real deadlines [s; simulation time]."""
+
+
+def mission_of(scenario: PartialOffloading, state: SlotState, seed: int = 0) -> Mission:
+    """What is left of the mission in a slot.
+
+    Tasks that wait for a decision and tasks that upload are in it. Those that UAVs compute are
+    not; they keep their share of the processor. A lost UAV has none to give.
+
+    Args:
+        scenario: the system.
+        state: the slot.
+        seed: of controllers that draw random numbers.
+
+    Raises:
+        ValueError: the slot has no uploads, so it is no slot of a mission.
+    """
+    settings, uploads = scenario.settings, _uploads(state)
+    # what must be sent again is still listed where its first try was
+    again = np.isin(uploads.task_id, state.tasks.task_id)
+    under_way = np.flatnonzero(np.isnan(uploads.arrived_s) & ~again)
+    device = np.concatenate([state.tasks.device, uploads.device[under_way]])
+    created_s = np.concatenate([state.tasks.created_s, uploads.created_s[under_way]])
+    allowed_s = np.concatenate([state.tasks.deadline_s, uploads.deadline_s[under_way]])
+    waiting = state.n_tasks
+    menu_bit = _menus_bit(state)[state.devices.model[device]]
+    n, m = len(device), state.n_uavs
+    # the mission began when its first task was made
+    began_s = float(created_s.min(initial=state.time_s))
+    held = np.concatenate([np.full(waiting, UNSERVED), uploads.server[under_way]])
+    alive = state.servers.alive[:m]
+    held = np.where((held != UNSERVED) & ~alive[held], UNSERVED, held)
+    depot_m = np.asarray(settings.uavs.depot_m, dtype=float)
+    here_m = state.servers.position_m[:m, :2]
+    limited = settings.uavs.acceleration_m_s2 is not None
+    velocity_m_s = state.servers.velocity_m_s[:m, :2] if limited else np.full((m, 2), np.nan)
+    mission = PartialState(
+        seed=np.array([seed]),
+        terminal_m=state.devices.position_m[device, :2][None],
+        data_bit=menu_bit[None, :, 0, 0],
+        work_cycle_per_bit=np.concatenate([state.tasks.steps, uploads.steps[under_way]])[None],
+        deadline_s=(created_s + allowed_s - began_s - settings.tasks.reserve_s)[None],
+        local_hz=state.devices.flop_s[device][None],
+        splits_bit=menu_bit[None],
+        split=np.zeros((1, n), dtype=np.int64),
+        depot_m=depot_m[None],
+        start_m=np.where(alive[:, None], here_m, depot_m)[None],
+        velocity_m_s=np.where(alive[:, None], velocity_m_s, np.nan)[None],
+        elapsed_s=np.array([state.time_s - began_s]),
+        sent_bit=np.concatenate([np.zeros((waiting, 2)), uploads.sent_bit[under_way]])[None],
+        held=held[None],
+        reserved_hz=np.where(alive, reserved_hz(scenario, state), settings.uavs.cpu_hz)[None],
+        loss_db=_measured_loss_db(scenario, state)[device][None],
+    )
+    split = nominal_split(settings, mission) if n else mission.split
+    split[0, waiting:] = uploads.split[under_way]
+    left = settings.model_copy(update={'slots': max(settings.slots - state.slot, 1)})
+    return Mission(
+        scenario=Partial(left),
+        state=PartialState(**{**vars(mission), 'split': split}),
+        task_id=np.concatenate([state.tasks.task_id, uploads.task_id[under_way]]),
+        device_id=state.devices.device_id[device],
+        due_s=created_s + allowed_s,
+    )
+
+
+def reserved_hz(scenario: PartialOffloading, state: SlotState) -> FloatArray:
+    """(M,) processor that is taken by tasks which have arrived and are not finished yet."""
+    uploads, limit_hz = _uploads(state), scenario.settings.uavs.cpu_hz
+    cpu_hz = uploads.compute_share * limit_hz
+    work_cycle = state.models.back_flop[uploads.model, uploads.split] * uploads.steps
+    with np.errstate(divide='ignore', invalid='ignore'):
+        finish_s = uploads.arrived_s + work_cycle / cpu_hz
+    computing = np.isfinite(uploads.arrived_s) & (finish_s > state.time_s)
+    taken_hz = np.bincount(uploads.server[computing], cpu_hz[computing], minlength=state.n_uavs)
+    return np.minimum(taken_hz, limit_hz)
+
+
+def plan_of(
+    scenario: PartialOffloading,
+    state: SlotState,
+    mission: Mission,
+    decision: PartialDecision,
+    bound_j: float,
+    reason: str,
+) -> MissionPlan:
+    """A decision on the only copy of a mission as a plan, with what it promises."""
+    outcome = mission.scenario.evaluate(mission.state, decision)
+    path_m = decision.waypoint_m[0]
+    up_m = np.broadcast_to(scenario.settings.altitudes_m[:, None, None], (*path_m.shape[:2], 1))
+    server = decision.server[0]
+    return MissionPlan(
+        slot=state.slot,
+        waypoint_m=np.concatenate([path_m, up_m], axis=-1),
+        task_id=mission.task_id,
+        device_id=mission.device_id,
+        server=np.where(server == UNSERVED, DECLINED, server),
+        split=decision.split[0],
+        cpu_hz=decision.cpu_hz[0],
+        upload_end_s=state.time_s + outcome.upload_end_s[0],
+        finish_s=state.time_s + outcome.finish_s[0],
+        loss_db=mission.state.loss_db[0],
+        due_s=mission.due_s,
+        energy_j=outcome.energy_j[0],
+        bound_j=bound_j,
+        reason=reason,
+    )
+
+
+def _menus_bit(state: SlotState) -> FloatArray:
+    """(Q, K, 2) program and intermediate result at each cut that leaves something to a UAV.
+
+    Shorter menus are filled up as in `with_networks`.
+    """
+    models = state.models
+    menu_bit = np.stack([models.back_flop, models.cut_bit], axis=-1)[:, :-1]
+    beyond = np.arange(menu_bit.shape[1]) >= models.n_cuts[:, None] - 1
+    return np.where(beyond[..., None], menu_bit[:, :1], menu_bit)
+
+
+def _uploads(state: SlotState) -> UploadTable:
+    if state.uploads is None:
+        raise ValueError(f'slot {state.slot} tells nothing of uploads: it is none of a mission')
+    return state.uploads
+
+
+def _measured_loss_db(scenario: PartialOffloading, state: SlotState) -> FloatArray:
+    """(D,) by how much the links of each device are worse than the model, in the median [dB]."""
+    m = state.n_uavs
+    here_m = state.servers.position_m[:m]
+    offset_m = state.devices.position_m[:, None, :2] - here_m[None, :, :2]
+    distance_m = np.hypot(offset_m[..., 0], offset_m[..., 1])
+    expected = scenario.gain(distance_m, here_m[:, 2], np.zeros(len(offset_m)))
+    with np.errstate(divide='ignore'):
+        loss_db = 10.0 * np.log10(expected / state.links.gain[:, :m])
+    known = state.servers.alive[:m] & np.isfinite(loss_db)
+    loss_db = np.ma.median(np.ma.masked_array(loss_db, ~known), axis=1).filled(0.0)
+    return np.where(np.abs(loss_db) < QUIET_DB, 0.0, loss_db)
