@@ -7,7 +7,7 @@ from dataclasses import astuple
 
 import numpy as np
 
-from sec_nodes.physics.energy import propulsion_power_w
+from sec_nodes.physics.energy import ZENG_2019, RotaryWing, propulsion_power_w
 from sec_nodes.physics.motion import MotionLimits, MotionState, track
 from sec_nodes.slot import FloatArray, IntArray
 
@@ -27,16 +27,22 @@ class UavFleet:
         limits: what the UAVs can do.
         ids: numbers of the UAVs of this process, ascending.
         step_s: control period [s].
+        wing: what flying costs.
     """
 
     def __init__(
-        self, start_m: FloatArray, limits: MotionLimits, ids: list[int], step_s: float
+        self,
+        start_m: FloatArray,
+        limits: MotionLimits,
+        ids: list[int],
+        step_s: float,
+        wing: RotaryWing = ZENG_2019,
     ) -> None:
         self.ids: IntArray = np.array(ids, dtype=np.int64)
         self.step_s = step_s
         self.energy_used_j = np.zeros(len(ids))
         self.alive = np.ones(len(ids), dtype=bool)
-        self._limits = limits
+        self._limits, self._wing = limits, wing
         self._calm_limits = MotionLimits(*(SETPOINT_SHARE * limit for limit in astuple(limits)))
         self._steps = 0
         self.goal_m = start_m[self.ids]
@@ -55,7 +61,6 @@ class UavFleet:
 
     def step(self) -> None:
         """Fly one control period. Failed UAVs stand still and spend nothing."""
-        still = np.zeros_like(self.goal_m)
         moved = track(
             self.motion,
             self.setpoint.position_m,
@@ -63,12 +68,18 @@ class UavFleet:
             self._limits,
             self.step_s,
         )
-        ahead = track(self.setpoint, self.goal_m, still, self._calm_limits, self.step_s)
+        ahead = self.next_setpoint()
         self.motion = self._unless_failed(moved, self.motion)
         self.setpoint = self._unless_failed(ahead, self.setpoint)
         speed_m_s = np.linalg.norm(self.motion.velocity_m_s, axis=1)
-        self.energy_used_j += self.alive * propulsion_power_w(speed_m_s) * self.step_s
+        power_w = propulsion_power_w(speed_m_s, self._wing)
+        self.energy_used_j += self.alive * power_w * self.step_s
         self._steps += 1
+
+    def next_setpoint(self) -> MotionState:
+        """Where the set-points are at the end of the next control period."""
+        still = np.zeros_like(self.goal_m)
+        return track(self.setpoint, self.goal_m, still, self._calm_limits, self.step_s)
 
     def skip_to(self, time_s: float) -> None:
         """Wait at the start until an instant [s], without spending anything."""
