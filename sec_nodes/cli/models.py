@@ -277,11 +277,10 @@ def _names(text: str) -> tuple[str, ...]:
 def _trainers() -> dict[str, list[str]]:
     """Commands that train the shipped models, by id; none in an installed copy without tools/."""
     tools = ROOT / 'tools'
+    classifiers = ('scene-s', 'scene-l', 'chain-s', 'chain-m', 'chain-l')
     scripts = {
-        'scene-s': 'train_scene_classifier.py',
-        'scene-l': 'train_scene_classifier.py',
-        'sea-s': 'train_sea_mllm.py',
-        'sea-l': 'train_sea_mllm.py',
+        **dict.fromkeys(classifiers, 'train_scene_classifier.py'),
+        **dict.fromkeys(('sea-s', 'sea-l'), 'train_sea_mllm.py'),
     }
     return {
         name: [str(tools / script), '--only', name]

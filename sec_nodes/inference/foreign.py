@@ -50,9 +50,13 @@ def read_foreign(content: bytes) -> ModelProto:
         raise PayloadError(
             f'program of {len(content)} bytes is no ONNX file; it is cut short or damaged'
         ) from error
-    _check_contents(model)  # first: the checker looks for files that tensors name
-    _check_rules(model)
-    _check_sizes(model)
+    try:
+        _check_contents(model)  # first: the checker looks for files that tensors name
+        onnx.checker.check_model(model)
+        _check_sizes(model)
+    except (ValueError, onnx.checker.ValidationError) as error:  # names may not even be text
+        reason = next(iter(str(error).strip().splitlines()), 'it is empty')
+        raise _refused(f'it breaks the rules of ONNX: {reason}') from error
     return model
 
 
@@ -100,15 +104,6 @@ def _is_body(item: AttributeProto) -> bool:
     single = ('g', 'tp', 'sparse_tensor')
     many = (item.graphs, item.type_protos, item.sparse_tensors)
     return any(item.HasField(name) for name in single) or any(many)
-
-
-def _check_rules(model: ModelProto) -> None:
-    """What the standard asks of any graph."""
-    try:
-        onnx.checker.check_model(model)
-    except (ValueError, onnx.checker.ValidationError) as error:
-        reason = next(iter(str(error).strip().splitlines()), 'it is empty')
-        raise _refused(f'it breaks the rules of ONNX: {reason}') from error
 
 
 def _check_sizes(model: ModelProto) -> None:

@@ -19,7 +19,12 @@ import onnx
 from sec_nodes.inference.codec import PayloadError
 from sec_nodes.inference.engine import SplitModel, Tensor
 from sec_nodes.inference.foreign import read_foreign
-from sec_nodes.inference.manifest import default_models_dir, load_manifest, read_checked
+from sec_nodes.inference.manifest import (
+    ModelError,
+    default_models_dir,
+    load_manifest,
+    read_checked,
+)
 from sec_nodes.inference.providers import DevicePolicy
 from sec_nodes.inference.splitting import SplitGraph, split_graph
 
@@ -109,8 +114,19 @@ class Head:
         return cls(SplitModel(f'program {found[:12]}', graph, policy=policy), found)
 
     def run(self, tensor: Tensor) -> Tensor:
-        """Scores from the tensor at the cut; PayloadError for another shape or dtype."""
-        return self._chain.run_back(0, tensor)
+        """Scores from the tensor at the cut.
+
+        Raises:
+            PayloadError: the tensor has another shape or dtype.
+            ModelError: ONNX Runtime gives up, on weights that do not fit for example.
+        """
+        try:
+            return self._chain.run_back(0, tensor)
+        except PayloadError:
+            raise
+        except Exception as error:  # ONNX Runtime's errors have no common base
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise ModelError(f'program {self.sha256[:12]}... fails: {reason}') from error
 
 
 def _graph_of(model_id: str, models_dir: str | Path | None) -> SplitGraph:
