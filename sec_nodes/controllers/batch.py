@@ -30,8 +30,10 @@ BUILT_IN: dict[str, tuple[str, ...]] = {
         'sec_nodes.controllers.maritime.sca',
     ),
     'partial': (
+        'sec_nodes.controllers.partial.algorithm_one',
         'sec_nodes.controllers.partial.baselines',
         'sec_nodes.controllers.partial.descent',
+        'sec_nodes.controllers.partial.sca_bcd',
     ),
     'robust': (
         'sec_nodes.controllers.robust.baselines',

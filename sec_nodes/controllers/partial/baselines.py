@@ -45,8 +45,12 @@ class _Baseline(PartialController):
             waypoint_m=self._paths_m(state, server, outline_m),
             server=server,
             cpu_hz=uavs.cpu_hz / rivals,
-            split=state.split,
+            split=self._split(state),
         )
+
+    def _split(self, state: PartialState) -> IntArray:
+        """(B, N) cuts; the given ones."""
+        return state.split
 
     @abstractmethod
     def _paths_m(self, state: PartialState, server: IntArray, outline_m: FloatArray) -> FloatArray:
@@ -95,6 +99,21 @@ class Ellipse(_Baseline):
 
     def _paths_m(self, state: PartialState, server: IntArray, outline_m: FloatArray) -> FloatArray:
         return outline_m
+
+
+@register_batch
+class Binary(Ellipse):
+    """Full offloading: nothing is run at the terminal, D_off = D.
+
+    By the printed (6) and (7) its program has no time to arrive, so it misses every task, and a
+    given cut is not kept. The fair statement is the certificate of `bounds.binary_certificate`.
+    """
+
+    name = 'binary'
+
+    def _split(self, state: PartialState) -> IntArray:
+        """(B, N) the cuts with the largest program."""
+        return state.splits_bit[..., 0].argmax(axis=-1)
 
 
 def initial_ellipses(scenario: Partial, state: PartialState) -> FloatArray:

@@ -34,19 +34,25 @@ def closed_form_cpu_hz(pairs: Pairs, server: IntArray, limit_hz: FloatArray) -> 
 
 
 def closed_form_plan(
-    scenario: Partial, state: PartialState, waypoint_m: FloatArray, server: IntArray
+    scenario: Partial,
+    state: PartialState,
+    waypoint_m: FloatArray,
+    server: IntArray,
+    split: IntArray | None = None,
 ) -> PartialDecision:
-    """Complete a plan by the given cuts and the optimal processor speeds.
+    """Complete a plan by the optimal processor speeds.
 
     Args:
         scenario: the scenario.
         state: the instances.
         waypoint_m: (B, U, M + 1, 2)
         server: (B, N)
+        split: (B, N) cuts; None for the given ones.
     """
-    pairs = scenario.pairs(state, waypoint_m, state.split)
+    cuts = state.split if split is None else split
+    pairs = scenario.pairs(state, waypoint_m, cuts)
     cpu_hz = closed_form_cpu_hz(pairs, server, scenario.free_hz(state))
-    return PartialDecision(waypoint_m, server, cpu_hz, state.split)
+    return PartialDecision(waypoint_m, server, cpu_hz, cuts)
 
 
 def plan_to_dict(plan: PartialDecision, copy: int = 0) -> dict[str, Any]:
