@@ -126,8 +126,8 @@ def create(name: str, scenario: Any, seed: int = 0) -> Controller:
         name_of = scenario.settings.name
         able = [known for known in controller_names() if _registry[known].plays == name_of]
         raise ControllerError(
-            f'controller {name!r} was not made for {name_of}, whose slots ask for more than tasks; those that were: '
-            f'{", ".join(able)}'
+            f'controller {name!r} was not made for {name_of}, whose slots ask for more than '
+            f'tasks; those that were: {", ".join(able)}'
         )
     if kind.plays is not None and kind.plays != scenario.settings.name:
         raise ControllerError(

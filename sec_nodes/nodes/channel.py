@@ -14,6 +14,7 @@ from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import array3, links_message, receivers_from
 from sec_nodes.nodes.relay_links import RelayLinks
 from sec_nodes.nodes.timing import Releases, RunTime
+from sec_nodes.nodes.upload_links import UploadLinks
 from sec_nodes.physics.randomness import Stream, uniform
 from sec_nodes.slot import FloatArray, LinkTable
 from sec_offload import msg
@@ -58,6 +59,7 @@ class ChannelNode(SecNode):
         self.time = RunTime(self)
         self.releases = Releases(self.time)
         self.slots: dict[int, SlotLinks] = {}
+        self.rows: dict[int, list[msg.MissionUpload]] = {}
         self.flights: dict[Key, Flight] = {}
         self.early: dict[Key, msg.Payload] = {}
         self.dead_links: set[int] = set()
@@ -89,6 +91,13 @@ class ChannelNode(SecNode):
                 self, self.world, self.releases, lambda server: server in self.dead_links
             )
             self.lifelines += relays.lifelines
+        self.uploads: UploadLinks | None = None
+        if self.world.missions is not None:
+            self.uploads = UploadLinks(
+                self, self.world, self.releases, lambda server: server in self.dead_links
+            )
+            self.lifelines += self.uploads.lifelines
+        self.waiting: msg.LinkRequest | None = None
 
     def health(self) -> dict[str, object]:
         """Links that are cut."""
@@ -103,18 +112,32 @@ class ChannelNode(SecNode):
         """Compute the links of a slot, once everybody is connected."""
         if not self.wired(*self.lifelines):
             return
+        if self.uploads is not None and self.time.lockstep and self.uploads.awaits_devices():
+            self.waiting = request
+            return
+        self.waiting = None
         if request.slot not in self.slots:
             self.slots[request.slot] = self.measure(request)
             self.forget(request.slot - SLOTS_KEPT)
+            if self.uploads is not None:
+                self.rows[request.slot] = self.uploads.rows()
+                self.uploads.open_slot(self.slots[request.slot])
         kept = self.slots[request.slot]
         table = links_message(request.slot, list(kept.row), list(kept.column), kept.links)
         table.header = request.header
         table.relay_gain = self.world.relay_gain(request.slot).tolist()
+        table.uploads = self.rows.get(request.slot, [])
         self.tables.publish(table)
+
+    def answer_waiting(self) -> None:
+        """Answer a request that waited until devices had handed over what they upload."""
+        if self.waiting is not None:
+            self.on_link_request(self.waiting)
 
     def forget(self, before: int) -> None:
         """Drop everything about slots before one, whether or not its payloads ever came."""
         self.slots = {slot: kept for slot, kept in self.slots.items() if slot >= before}
+        self.rows = {slot: rows for slot, rows in self.rows.items() if slot >= before}
         self.flights = {key: one for key, one in self.flights.items() if one.slot >= before}
         self.early = {key: one for key, one in self.early.items() if one.slot >= before}
 
@@ -150,6 +173,10 @@ class ChannelNode(SecNode):
             for order in batch.assignments
             if order.server in self.payloads and self.is_sound(order, kept)
         ]
+        if self.uploads is not None:
+            for order in orders:
+                self.uploads.on_order(order)
+            return
         if not orders:
             return
         device = np.array([kept.row[order.device_id] for order in orders])
@@ -213,6 +240,9 @@ class ChannelNode(SecNode):
 
     def on_payload(self, payload: msg.Payload) -> None:
         """Carry a payload to its server."""
+        if self.uploads is not None:
+            self.uploads.hand_over(payload)
+            return
         key = (payload.task_id, payload.attempt)
         flight = self.flights.pop(key, None)
         if flight is None:

@@ -57,7 +57,8 @@ class ControllerNode(SecNode):
 
     def on_slot_state(self, message: msg.SlotState) -> None:
         """Decide a slot. A controller that fails leaves the slot to the fallback."""
-        state = state_from(message, self.world.device_model)
+        missions = self.world.missions is not None
+        state = state_from(message, self.world.device_model, missions)
         began = time.perf_counter()
         try:
             decision = self.controller.decide(state)

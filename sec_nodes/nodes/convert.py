@@ -12,6 +12,7 @@ from geometry_msgs.msg import Point, Vector3
 from sec_nodes.inference.codec import TensorPacket
 from sec_nodes.loop.ledger import Answer, Asked, Energy, Outcome, Task, Timing, Writing
 from sec_nodes.loop.links import Receivers
+from sec_nodes.nodes import mission_messages
 from sec_nodes.nodes.base import BadMessageError
 from sec_nodes.nodes.relay_messages import plan_from, plan_messages, relays_from
 from sec_nodes.slot import (
@@ -25,6 +26,7 @@ from sec_nodes.slot import (
     SlotDecision,
     SlotState,
     TaskTable,
+    UploadTable,
 )
 from sec_offload import msg
 
@@ -185,12 +187,13 @@ def models_from(profiles: Sequence[msg.ModelProfile]) -> ModelTable:
     )
 
 
-def state_from(message: msg.SlotState, device_model: str) -> SlotState:
+def state_from(message: msg.SlotState, device_model: str, missions: bool = False) -> SlotState:
     """A slot state from its message.
 
     Args:
         message: the state as published.
-        device_model: model that runs on devices.
+        device_model: model that runs on devices where the message does not say.
+        missions: whether uploads take many slots and plans are flown.
 
     Raises:
         BadMessageError: its parts do not fit together.
@@ -199,12 +202,17 @@ def state_from(message: msg.SlotState, device_model: str) -> SlotState:
     row_of_model = {name: row for row, name in enumerate(models.model_id)}
     row_of_device = {device: row for row, device in enumerate(message.device_id)}
     try:
-        server_model = [row_of_model[server.model_id] for server in message.servers]
-        own_model = row_of_model[device_model]
+        # a server without a model of its own runs those of the devices
+        server_model = [
+            row_of_model[server.model_id] if server.model_id else -1 for server in message.servers
+        ]
+        own_model = [
+            row_of_model[name]
+            for name in message.device_model or [device_model] * len(message.device_id)
+        ]
         task_device = [row_of_device[task.device_id] for task in message.tasks]
     except KeyError as error:
         raise BadMessageError(f'slot state refers to {error}, which it does not list') from None
-    n_devices = len(message.device_id)
     tasks = message.tasks
     servers = message.servers
     _check_lengths(message)
@@ -233,7 +241,7 @@ def state_from(message: msg.SlotState, device_model: str) -> SlotState:
             velocity_m_s=array3(message.device_velocity),
             flop_s=np.array(message.device_flop_s, dtype=float),
             backlog_s=np.array(message.device_backlog_s, dtype=float),
-            model=np.full(n_devices, own_model, dtype=np.int64),
+            model=np.array(own_model, dtype=np.int64),
         ),
         servers=ServerTable(
             kind=column(servers, 'kind', np.int64),
@@ -252,7 +260,13 @@ def state_from(message: msg.SlotState, device_model: str) -> SlotState:
         models=models,
         links=links_from(message.links),
         relays=relays_from(message.relays),
+        uploads=_uploads(message, models.model_id) if missions else None,
+        mission=mission_messages.plan_from(message.mission) if missions else None,
     )
+
+
+def _uploads(message: msg.SlotState, model_id: Sequence[str]) -> UploadTable:
+    return mission_messages.uploads_from(message.links.uploads, message.device_id, model_id)
 
 
 def _check_lengths(message: msg.SlotState) -> None:
@@ -262,6 +276,10 @@ def _check_lengths(message: msg.SlotState) -> None:
         found = len(getattr(message, f'device_{name}'))
         if found != n_devices:
             raise BadMessageError(f'slot state: {found} device_{name} for {n_devices} devices')
+    if len(message.device_model) not in (0, n_devices):
+        raise BadMessageError(
+            f'slot state: {len(message.device_model)} device_model for {n_devices} devices'
+        )
     if len(message.attempt) != len(message.tasks):
         raise BadMessageError(
             f'slot state: {len(message.attempt)} attempts for {len(message.tasks)} tasks'
@@ -290,8 +308,13 @@ def decision_message(state: SlotState, decision: SlotDecision) -> msg.SlotDecisi
         for row in range(state.n_tasks)
     ]
     goals = [point(goal) for goal in decision.uav_goal_m]
+    mission = decision.mission
     return msg.SlotDecision(
-        slot=state.slot, tasks=tasks, uav_goal=goals, relays=plan_messages(decision.relays)
+        slot=state.slot,
+        tasks=tasks,
+        uav_goal=goals,
+        relays=plan_messages(decision.relays),
+        mission=[mission_messages.plan_message(mission, state.slot_s, '')] if mission else [],
     )
 
 
@@ -335,6 +358,7 @@ def decision_from(message: msg.SlotDecision, state: SlotState) -> tuple[SlotDeci
             backup=backup,
             uav_goal_m=goals,
             relays=plan_from(message.relays, state.relays),
+            mission=mission_messages.plan_from(message.mission),
         ),
         unknown,
     )

@@ -115,6 +115,9 @@ class CoordinatorNode(SecNode):
         self.chosen: Parameters = self.settings_of_run
         self.world = self.read_world()
         scenario, settings = self.world.scenario, self.world.settings
+        self.slots = self.chosen.slots
+        if self.world.missions is not None:
+            self.slots = min(self.slots, settings.slots)
         name = self.chosen.fallback or self.world.fallback
         fallback = create(name, scenario, self.chosen.seed)
         self.ledger = Ledger(self.chosen.max_attempts)
@@ -219,7 +222,8 @@ class CoordinatorNode(SecNode):
         elif self.phase is Phase.DECIDING:
             nobody = self.states.get_subscription_count() == 0
             patience = LOCKSTEP_PATIENCE if self.clock.lockstep else 1
-            if nobody or waited_s > patience * self.chosen.decision_timeout_s:
+            patience_s = patience * self.chosen.decision_timeout_s + self.planning_s()
+            if nobody or waited_s > patience_s:
                 self.decide_by_fallback('nobody listens' if nobody else 'no answer in time')
         elif self.phase is Phase.SERVING and self.slot_is_over():
             self.next_slot()
@@ -264,13 +268,19 @@ class CoordinatorNode(SecNode):
     def open_slot(self, slot: int) -> None:
         """Tell everybody that a slot begins."""
         self.slot = slot
-        # the clock may not run on before the slot is decided
-        self.clock.allow_until(self.slot_start_s + (not self.clock.lockstep) * self.slot_s())
+        # the clock may not run on before the slot is decided, nor a mission begin unplanned
+        stands = self.clock.lockstep or self.planning_s() > 0.0
+        self.clock.allow_until(self.slot_start_s + (not stands) * self.slot_s())
         self.outcome = msg.SlotOutcome(slot=slot, start_s=self.slot_start_s)
         self.enter(Phase.GATHERING)
-        draining = slot >= self.chosen.slots
+        draining = slot >= self.slots
         self.announce(msg.RunState.DRAINING if draining else msg.RunState.RUNNING)
         self.starts.publish(self.start_message())
+
+    def planning_s(self) -> float:
+        """Wall time that the controller has for a mission that has no plan yet [s]."""
+        missions = self.world.missions
+        return missions.planning_s if missions and self.dispatcher.lacks_plan() else 0.0
 
     def slot_s(self) -> float:
         """Length of a slot [s]."""
@@ -283,7 +293,7 @@ class CoordinatorNode(SecNode):
             start_s=self.slot_start_s,
             slot_s=self.slot_s(),
             speed=self.clock.speed,
-            new_tasks=self.slot < self.chosen.slots,
+            new_tasks=self.slot < self.slots,
         )
         message.header.frame_id = names.MAP_FRAME
         message.header.stamp = self.clock.stamp(self.slot_start_s)
@@ -344,6 +354,10 @@ class CoordinatorNode(SecNode):
             self.complain(
                 'decision broke a constraint', f'{controller}: {screened.reason(int(row))}'
             )
+        if self.dispatcher.plan_fault:
+            self.complain(
+                'plan that cannot be flown', f'{controller}: {self.dispatcher.plan_fault}'
+            )
         if screened.goals_held:
             self.complain('goal outside the area', f'{screened.goals_held} from {controller}')
         if screened.relays_held:
@@ -378,14 +392,14 @@ class CoordinatorNode(SecNode):
             self.servers.state[server].decision_slot >= self.slot or server in self.excused
             for server in self.servers.living()
         )
-        return acknowledged and not self.ledger.in_flight()
+        return acknowledged and not self.dispatcher.owes(self.ledger.in_flight())
 
     def next_slot(self) -> None:
         """Close the slot, and open the next one or end the run."""
         self.close_slot()
         following = self.slot + 1
-        if following < self.chosen.slots or (
-            self.ledger.open and following < self.chosen.slots + self.chosen.drain_slots
+        if following < self.slots or (
+            self.ledger.open and following < self.slots + self.chosen.drain_slots
         ):
             self.open_slot(following)
         else:
@@ -470,7 +484,8 @@ class CoordinatorNode(SecNode):
         self.outcome.servers_lost = [*self.outcome.servers_lost, *lost]
         orphans = [entry for server in lost for entry in self.desk.lose_server(server)]
         if self.phase is Phase.SERVING:
-            self.send_elsewhere(orphans)
+            if self.world.missions is None:
+                self.send_elsewhere(orphans)
             if any(server >= self.world.settings.uavs.count for server in lost):
                 self.relay_alone()
 
@@ -530,7 +545,7 @@ class CoordinatorNode(SecNode):
             run=self.chosen.run,
             scenario=self.world.settings.name,
             slot=max(self.slot, 0),
-            slots=self.chosen.slots,
+            slots=self.slots,
             tasks_created=self.ledger.created,
             tasks_ended=sum(self.ledger.ended.values()),
             speed=self.chosen.speed,

@@ -14,6 +14,7 @@ from sec_nodes.loop.roster import Roster
 from sec_nodes.loop.screening import Screened, screen
 from sec_nodes.nodes import names
 from sec_nodes.nodes.convert import model_messages, point, request_from, state_from
+from sec_nodes.nodes.mission_desk import mission_desk
 from sec_nodes.nodes.relay_desk import relay_desk
 from sec_nodes.slot import DECLINED, LOCAL, SlotDecision, SlotState
 from sec_nodes.world import World
@@ -36,6 +37,7 @@ class Dispatcher:
         self._world, self._scenario, self._ledger = world, world.scenario, ledger
         self._profiles = model_messages(world.scenario.models)
         self._relays = relay_desk(world)
+        self._mission = mission_desk(world, fallback)
         self._streaming: list[int] = []
         self._gathered = msg.SlotState()
 
@@ -53,6 +55,7 @@ class Dispatcher:
         )
         message.device_id = present
         message.device_position = [devices.state[device][0] for device in present]
+        message.device_model = self._world.device_models(present)
         message.device_velocity = [devices.state[device][1] for device in present]
         message.device_flop_s = [devices.state[device][2] for device in present]
         message.device_backlog_s = [devices.state[device][3] for device in present]
@@ -83,7 +86,8 @@ class Dispatcher:
         message.tasks = [request_from(entry.task) for entry in waiting]
         message.attempt = [entry.attempts for entry in waiting]
         message.header.frame_id = names.MAP_FRAME
-        self.state = state_from(message, self._world.device_model)
+        message.mission = self._mission.in_force if self._mission is not None else []
+        self.state = state_from(message, self._world.device_model, self._mission is not None)
         if self._relays is not None:
             self.state = self._relays.complete(message, self.state, self._streaming)
         return message
@@ -102,13 +106,36 @@ class Dispatcher:
             The assignments, what the check found, and the tasks that ended because nobody may
             serve them.
         """
+        if self._mission is not None:
+            wanted = self._mission.sound(self.state, wanted)
         screened = screen(self._scenario, self.state, wanted, self.fallback)
         batch, ended = self._assign(self.state, screened, controller, now_s)
+        if self._mission is not None:
+            batch.mission = self._mission.take(self.state, wanted, controller)
         batch.uav_id = list(range(self.state.n_uavs))
         batch.uav_goal = [point(goal) for goal in screened.decision.uav_goal_m]
         if self._relays is not None and screened.decision.relays is not None:
             batch.relays = self._relays.orders(self.state, screened.decision.relays)
         return batch, screened, ended
+
+    def lacks_plan(self) -> bool:
+        """Whether this is a mission that nobody has planned yet."""
+        return self._mission is not None and not self._mission.in_force
+
+    @property
+    def plan_fault(self) -> str:
+        """Why the last plan of a mission could not be flown; empty if it could."""
+        return self._mission.fault if self._mission is not None else ''
+
+    def owes(self, in_flight: list[Entry]) -> bool:
+        """Whether an answer is still to come in this slot, if nothing waits for the clock.
+
+        Of a mission only what had been uploaded when the slot began.
+        """
+        if self._mission is None:
+            return bool(in_flight)
+        desk, state = self._mission, self.state
+        return any(not desk.is_uploading(state, entry.task.task_id) for entry in in_flight)
 
     def without_satellite(self) -> msg.AssignmentBatch:
         """Orders to relays to finish the slot by themselves; none where there are no relays."""
@@ -190,6 +217,7 @@ class Dispatcher:
             compute_share=attempt.compute_share,
             assigned_s=attempt.assigned_s,
             created_s=task.created_s,
+            deadline_s=task.deadline_s,
             input_bit=task.input_bit,
             steps=task.steps,
             answer_bit=task.answer_bit,
