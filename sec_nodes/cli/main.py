@@ -264,7 +264,9 @@ def train(
 
 @app.command()
 def reproduce(
-    experiment: Annotated[str, typer.Argument(help='Whose experiments: mllm or maritime.')],
+    experiment: Annotated[
+        str, typer.Argument(help='Whose experiments: mllm, maritime or partial.')
+    ],
     figure: Annotated[
         list[int] | None,
         typer.Option(help='Number of a figure of the paper. Repeatable; default: all.'),
@@ -288,8 +290,8 @@ def reproduce(
 ) -> None:
     """Carry out the experiments of a paper anew: train, evaluate, draw, and judge its claims.
 
-    mllm needs torch (`make setup-train`) as long as there is something to train; maritime has
-    nothing to train. Ctrl-C interrupts; the same command goes on.
+    mllm needs torch (`make setup-train`) as long as there is something to train; maritime and
+    partial have nothing to train. Ctrl-C interrupts; the same command goes on.
 
     Exit codes: 0 finished, 1 a training or evaluation failed, 2 wrong input, 130 interrupted.
     """

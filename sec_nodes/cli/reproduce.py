@@ -88,9 +88,10 @@ def carry_out(order: Order, console: Console, plan: Named | None = None) -> int:
 
 
 def _exhibits(order: Order, wanted: AnyExperiment) -> list[Exhibit]:
-    """Figures and tables that are asked for, in the order of the page."""
+    """Figures and tables that are asked for, in the order of the page; else all there is."""
     figures = [one for one in wanted.exhibits if isinstance(one, int)]
-    tables = [int(one.removeprefix('table')) for one in wanted.exhibits if isinstance(one, str)]
+    names = [one for one in wanted.exhibits if isinstance(one, str)]
+    tables = [int(name.removeprefix('table')) for name in names if name.startswith('table')]
     _check_known('figure', order.figures, figures)
     _check_known('table', order.tables, tables)
     asked = {*order.figures, *(f'table{number}' for number in order.tables)}

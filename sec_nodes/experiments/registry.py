@@ -9,6 +9,7 @@ from sec_nodes.scenarios.registry import imported
 EXPERIMENTS = {
     'mllm': 'sec_nodes.experiments.mllm.reproduce:MllmExperiment',
     'maritime': 'sec_nodes.experiments.maritime.reproduce:MaritimeExperiment',
+    'partial': 'sec_nodes.experiments.partial.reproduce:PartialExperiment',
 }
 """Where each is, as `module:Class`; imported when it is needed."""
 

@@ -48,11 +48,18 @@ def draw_paths(
         axes.scatter(east_m, north_m, s=14, color=mark, marker='s', zorder=3)
         axes.annotate(str(task), (east_m, north_m), (4, 4), textcoords='offset points', fontsize=7)
     if missed is not None and len(missed):
-        east_m, north_m = terminal_m[missed].T
+        ringed_m = terminal_m[missed]
         axes.scatter(
-            east_m, north_m, s=110, facecolors='none', edgecolors=FAILED, lw=1.6, zorder=4
+            ringed_m[:, 0],
+            ringed_m[:, 1],
+            s=110,
+            facecolors='none',
+            edgecolors=FAILED,
+            lw=1.6,
+            zorder=4,
         )
-    axes.scatter(*depot_m, marker='*', s=130, color=INK, zorder=5, label='depot')
+    east_m, north_m = depot_m
+    axes.scatter(east_m, north_m, marker='*', s=130, color=INK, zorder=5, label='depot')
     width_m, height_m = area_m
     axes.set(
         xlim=(0, width_m),

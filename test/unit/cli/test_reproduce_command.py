@@ -28,7 +28,7 @@ def order(**changes):
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
-        (['naval'], "unknown experiment 'naval'; known: maritime, mllm"),
+        (['naval'], "unknown experiment 'naval'; known: maritime, mllm, partial"),
         (['mlm'], 'mllm'),
         (['mllm', '--figure', '9'], '--figure 9: known are 3, 4, 5, 6, 7, 8'),
         (['mllm', '--figure', '3', '--figure', '2'], '--figure 2: known are'),
