@@ -29,6 +29,8 @@ from sec_nodes.slot import (
 
 START_SLACK_M = 50.0
 """How far from a UAV a plan for it may begin: what it is off the plan before, and then some."""
+AIRSPACE_MARGIN_M = 100.0
+"""How far UAVs may turn outside the area in which terminals are: the paper sets no limit."""
 _SPEED_SLACK = 1e-6
 
 
@@ -99,12 +101,12 @@ class PartialOffloading(Offloading):
         return np.zeros(state.n_tasks)
 
     def airspace_m(self) -> tuple[FloatArray, FloatArray]:
-        """The area, each UAV at its own altitude."""
+        """The area and a margin around it, each UAV at its own altitude."""
         up_m = self.settings.altitudes_m
         sides_m = np.tile(self.settings.area_m, (len(up_m), 1))
         return (
-            np.column_stack([np.zeros_like(sides_m), up_m]),
-            np.column_stack([sides_m, up_m]),
+            np.column_stack([np.full_like(sides_m, -AIRSPACE_MARGIN_M), up_m]),
+            np.column_stack([sides_m + AIRSPACE_MARGIN_M, up_m]),
         )
 
     def violations(self, state: SlotState, decision: SlotDecision) -> IntArray:
@@ -121,7 +123,7 @@ class PartialOffloading(Offloading):
     def fault_of(self, state: SlotState, plan: MissionPlan) -> str:
         """Why UAVs cannot fly a plan; empty if they can.
 
-        A path must begin near the UAV, reach to the end of the mission, and keep the area, the
+        A path must begin near the UAV, reach to the end of the mission, and keep the airspace, the
         altitude and the speed limit; what tasks get of a processor must not exceed it.
         """
         settings = self.settings
@@ -136,7 +138,7 @@ class PartialOffloading(Offloading):
         # written so that a NaN fails too
         inside = (path_m >= low_m[:, None] - 1e-6) & (path_m <= high_m[:, None] + 1e-6)
         if not inside.all():
-            return f'it leaves the area at {path_m[~inside.all(axis=-1)][0]} m'
+            return f'it leaves the airspace at {path_m[~inside.all(axis=-1)][0]} m'
         off_m = np.linalg.norm(path_m[:, 0] - state.servers.position_m[: state.n_uavs], axis=1)
         there = state.servers.alive[: state.n_uavs]
         if (off_m[there] > START_SLACK_M).any():

@@ -11,6 +11,8 @@ from sec_nodes.scenarios.partial.offloading import PartialOffloading
 from sec_nodes.scenarios.partial.scenario import Partial, PartialDecision
 from sec_nodes.slot import DECLINED, FloatArray, IntArray, MissionPlan, SlotState, UploadTable
 
+_NOTHING_HZ = 1.0
+"""Processor of a lost UAV: next to none, so that ratios stay finite."""
 QUIET_DB = 0.05
 """Losses below this are rounding."""
 
@@ -79,7 +81,9 @@ def mission_of(scenario: PartialOffloading, state: SlotState, seed: int = 0) -> 
         elapsed_s=np.array([state.time_s - began_s]),
         sent_bit=np.concatenate([np.zeros((waiting, 2)), uploads.sent_bit[under_way]])[None],
         held=held[None],
-        reserved_hz=np.where(alive, reserved_hz(scenario, state), settings.uavs.cpu_hz)[None],
+        reserved_hz=np.where(
+            alive, reserved_hz(scenario, state), settings.uavs.cpu_hz - _NOTHING_HZ
+        )[None],
         loss_db=_measured_loss_db(scenario, state)[device][None],
     )
     split = nominal_split(settings, mission) if n else mission.split
