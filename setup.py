@@ -59,7 +59,7 @@ setup(
         'zstandard>=0.22',
     ],
     extras_require={
-        'solvers': ['cvxpy>=1.5', 'pymoo>=0.6.1'],
+        'solvers': ['clarabel>=0.11', 'cvxpy>=1.5', 'pymoo>=0.6.1'],
         'train': ['torch==2.13.0', 'onnxscript', 'transformers>=5.20'],
     },
 )

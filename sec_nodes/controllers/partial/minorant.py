@@ -149,7 +149,8 @@ def plane_minorant(parabola: RateMinorant, offset_m: FloatArray) -> PlaneMinoran
 
     The elevation has a kink right overhead, so |r'_l| / d_l grows without limit. Nearer than 1 m
     the slope is cut to L_l d_l instead, with L_l = mu_l + |r'_l| / (1 m), and the bowl lowered by
-    |r'_l| (0.5 m): the most by which the cut slope can be too high. That is 1e-6 of the rate.
+    (|r'_l| - L_l d_l)^2 / (2 (L_l - mu_l)): the most by which a cut slope takes it too high. That
+    is a millionth of the rate at 200 m.
 
     Args:
         parabola: of shape (...).
@@ -164,8 +165,9 @@ def plane_minorant(parabola: RateMinorant, offset_m: FloatArray) -> PlaneMinoran
     )
     slope = -np.minimum(fall, curvature * distance_m)
     along = slope / np.where(distance_m > 0.0, distance_m, 1.0)
+    sharper = np.where(overhead, curvature - parabola.curvature_bit_s_m2, 1.0)
     return PlaneMinorant(
-        rate_bit_s=parabola.rate_bit_s - np.where(overhead, fall * _OVERHEAD_M / 2.0, 0.0),
+        rate_bit_s=parabola.rate_bit_s - np.square(fall + slope) / (2.0 * sharper),
         gradient_bit_s_m=along[..., None] * offset_m,
         curvature_bit_s_m2=curvature,
     )

@@ -12,6 +12,7 @@ from sec_nodes.slot import FloatArray, IntArray
 
 TOLERANCE = 1e-6
 """Relative gap and residuals at which the solver stops; plans are judged exactly afterwards."""
+_USABLE = 'Solved', 'AlmostSolved'
 
 
 class ConeProgram:
@@ -77,16 +78,19 @@ class ConeProgram:
 
     def solve(self) -> FloatArray | None:
         """The best x (columns,), or None if there is none or the solver fails."""
-        if self._solver is None:
-            self._close()
-        else:
+        if self._solver is not None:
             self._solver.update(A=-self.coefficient[self._order], b=self.offset)
+            found = self._solve()
+            if found is not None:
+                return found
+        # the scaling of the first numbers need not suit the present ones
+        self._close()
+        return self._solve()
+
+    def _solve(self) -> FloatArray | None:
         found = self._solver.solve()
         # a solution that is not quite exact may do: plans are judged exactly
-        if str(found.status) not in ('Solved', 'AlmostSolved'):
-            self._solver = None
-            return None
-        return np.array(found.x)
+        return np.array(found.x) if str(found.status) in _USABLE else None
 
     def _close(self) -> None:
         row, column = np.concatenate(self._rows), np.concatenate(self._columns)
