@@ -32,7 +32,7 @@ from sec_nodes.physics.urban import (
     rate_with_slope,
     snr,
 )
-from sec_nodes.slot import FloatArray
+from sec_nodes.slot import FloatArray, IntArray
 
 _LN2 = math.log(2.0)
 _LN10 = math.log(10.0)
@@ -129,6 +129,10 @@ class PlaneMinorant:
     """(..., 2) h."""
     curvature_bit_s_m2: FloatArray
     """L_l >= 0."""
+
+    def of(self, rows: IntArray) -> PlaneMinorant:
+        """Those of some rows (k,) of the first axis."""
+        return PlaneMinorant(**{name: value[rows] for name, value in vars(self).items()})
 
     def at(self, aside_m: FloatArray) -> FloatArray:
         """Their values [bit/s] at q - q_l (..., 2)."""

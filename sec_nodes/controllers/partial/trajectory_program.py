@@ -1,10 +1,17 @@
 """One convex problem for the path of one UAV: P5 and P6 of Liu et al. 2026, corrected.
 
 Sensors 2026, 26(11), 3540. The problem is an inner approximation around a path q_l: what it allows
-is allowed by (12), and at q_l it agrees with (12) in value and slope. Corrected: the printed P6
-minimises the sum of squared steps, which drives speeds below the cheapest one; here it is the
-propulsion energy (1) itself. And it freezes windows and processor speeds while the path moves;
-here the end tau of each upload moves along, so that a faster upload is rewarded.
+is allowed by (12), and at q_l both cost the same. All parts but psi, the bits by time, also agree
+in slope there; psi does as the reach of the step goes to 0.
+
+Corrected: the printed P6 minimises the sum of squared steps, which drives speeds below the
+cheapest one; here it is the propulsion energy (1) itself. And it freezes windows and processor
+speeds while the path moves; here the end tau of each upload moves along, so that a faster upload
+is rewarded.
+
+Rates enter by bowls over the plane (`plane_minorant`), so that one slack e >= |q - q_l|^2 / 2 for
+each waypoint serves all tasks, and (7) and (11) are linear rows. A slack for each distance, as the
+parabolas alone would need, makes the problem three times as large and its steps no better.
 
 Inside, lengths are in 100 m, times in 10 s, data in Mb, energies in kJ and work in Gcycle.
 """
@@ -58,6 +65,16 @@ class Links:
     """(n, M) exact rates there."""
     bowl: PlaneMinorant
     """(n, M)"""
+
+
+@dataclass(frozen=True)
+class UploadRows:
+    """Where the rows of uploads and their changing coefficients are."""
+
+    rows: IntArray
+    """(n,)"""
+    by_place: slice
+    by_swerve: slice
 
 
 class PathProgram:
@@ -119,7 +136,8 @@ class PathProgram:
         pull = (window_s[..., None] * bowl.gradient_bit_s_m)[:, 1:]
         bend = (window_s * bowl.curvature_bit_s_m2)[:, 1:]
         here_bit = (window_s * bowl.rate_bit_s).sum(axis=1)
-        rest_bit = here_bit - np.einsum('nmx,mx->n', pull, path_m[1:-1]) - size_bit
+        wanted_bit = size_bit * (1.0 + UPLOAD_MARGIN)
+        rest_bit = here_bit - np.einsum('nmx,mx->n', pull, path_m[1:-1]) - wanted_bit
         self.cones.coefficient[upload.by_place] = pull.ravel() * (_LENGTH_M / _DATA_BIT)
         self.cones.coefficient[upload.by_swerve] = -bend.ravel() * (_LENGTH_M**2 / _DATA_BIT)
         self.cones.offset[upload.rows] = rest_bit / _DATA_BIT
@@ -208,16 +226,6 @@ class PathProgram:
                 self.cones.offset[rows[waypoint == number]] += weight * place_m / _LENGTH_M
 
 
-@dataclass(frozen=True)
-class UploadRows:
-    """Where the rows of uploads and their changing coefficients are."""
-
-    rows: IntArray
-    """(n,)"""
-    by_place: slice
-    by_swerve: slice
-
-
 class StepProgram(PathProgram):
     """The step of the algorithm: least E_u of (12), with tau and the processor's times."""
 
@@ -249,9 +257,7 @@ class StepProgram(PathProgram):
             ),
         )
         for rows, task, window_s, size_bit in windows:
-            bowl = PlaneMinorant(**{name: value[task] for name, value in vars(links.bowl).items()})
-            wanted_bit = size_bit[task] * (1.0 + UPLOAD_MARGIN)
-            self.fill_uploads(rows, bowl, window_s[task], wanted_bit, path_m)
+            self.fill_uploads(rows, links.bowl.of(task), window_s[task], size_bit[task], path_m)
         self._fill_times(links.distance_m, end_s, reach_m)
         x = self.cones.solve()
         return None if x is None else self.path_of(x)
@@ -350,9 +356,7 @@ class MendProgram(PathProgram):
     def path_near(self, path_m: FloatArray, reach_m: float) -> FloatArray | None:
         """The path (M + 1, 2) of least shortage in the problem around a path, if any."""
         self.fill_path(path_m, reach_m)
-        every = vars(self.links(path_m).bowl)
-        bowl = PlaneMinorant(**{name: value[self._task] for name, value in every.items()})
-        wanted_bit = self._size_bit * (1.0 + UPLOAD_MARGIN)
-        self.fill_uploads(self._rows, bowl, self._window_s, wanted_bit, path_m)
+        bowl = self.links(path_m).bowl.of(self._task)
+        self.fill_uploads(self._rows, bowl, self._window_s, self._size_bit, path_m)
         x = self.cones.solve()
         return None if x is None else self.path_of(x)
