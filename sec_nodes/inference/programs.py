@@ -12,6 +12,7 @@ head together answer bit for bit as the whole does.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -93,16 +94,22 @@ class Head:
 
     @classmethod
     def from_bytes(
-        cls, program: bytes, policy: DevicePolicy = _BEST_HERE, *, sha256: str | None = None
+        cls,
+        program: bytes,
+        policy: DevicePolicy = _BEST_HERE,
+        *,
+        sha256: str | None = None,
+        classes: Sequence[str] | None = None,
     ) -> Head:
         """Build the head from what was received; nothing of it is run before it was examined.
 
         `sha256` is what the sender said, if it said so: heads of two models may well take
-        tensors of the same shape.
+        tensors of the same shape. `classes` name its scores in their order.
 
         Raises:
             PayloadError: too large, damaged, or not what the sender meant.
-            ModelError: no plain graph of moderate size, or one that does not run here.
+            ModelError: no plain graph of moderate size, one that does not run here, or one with
+                another number of scores.
         """
         found = fingerprint(program)
         if sha256 not in (None, found):
@@ -111,7 +118,8 @@ class Head:
                 f'{str(sha256)[:12]}...; it is damaged or another one: send it again'
             )
         graph = split_graph(read_foreign(program))
-        return cls(SplitModel(f'program {found[:12]}', graph, policy=policy), found)
+        name = f'program {found[:12]}'
+        return cls(SplitModel(name, graph, policy=policy, classes=classes), found)
 
     def run(self, tensor: Tensor) -> Tensor:
         """Scores from the tensor at the cut.
@@ -127,6 +135,14 @@ class Head:
         except Exception as error:  # ONNX Runtime's errors have no common base
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise ModelError(f'program {self.sha256[:12]}... fails: {reason}') from error
+
+    def answer(self, scores: Tensor) -> tuple[str, float]:
+        """The best class and its probability, as the whole model would answer.
+
+        Raises:
+            PayloadError: the scores are not finite.
+        """
+        return self._chain.answer(scores)
 
 
 def _graph_of(model_id: str, models_dir: str | Path | None) -> SplitGraph:
