@@ -68,7 +68,9 @@ class Parameters:
 
     run_dir: str = parameter('', 'folder that receives the run; made if missing')
     scenario: str = parameter('survey', 'name or YAML file of the scenario that is run')
-    payloads: bool = parameter(False, 'whether pictures, tensors and files go into the log too')
+    payloads: bool = parameter(
+        False, 'whether pictures, tensors, programs and files go into the log too'
+    )
 
 
 class RecordingError(RuntimeError):
@@ -161,7 +163,7 @@ class Recorder(Node):
             (names.DEVICE_REPORT, files.device_report),
             (names.SERVER_REPORT, files.server_report),
             (names.LINK_REQUEST, None),
-            (names.LINK_TABLE, None),
+            (names.LINK_TABLE, files.link_table),
             (names.SLOT_STATE, files.slot_state),
             (names.SLOT_DECISION, None),
             (names.ASSIGNMENTS, files.assignment_batch),
@@ -195,10 +197,11 @@ class Recorder(Node):
             yield names.VEHICLE_PATH, uav, None
 
     def _payloads(self, servers: Iterable[str]) -> Iterator[names.Topic]:
-        """Topics whose messages hold pictures, tensors or files."""
-        yield from (names.PAYLOAD_TX, names.RELAY_TX, names.DATA_TX)
+        """Topics whose messages hold pictures, tensors, programs or files."""
+        yield from (names.PAYLOAD_TX, names.PROGRAM_TX, names.RELAY_TX, names.DATA_TX)
         for server in servers:
             yield names.VEHICLE_PAYLOAD.of(server)
+            yield names.VEHICLE_PROGRAM.of(server)
             yield names.VEHICLE_RELAY.of(server)
             yield names.VEHICLE_DATA.of(server)
         yield names.VEHICLE_DATA.of(GROUND_STATION)

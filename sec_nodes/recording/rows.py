@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sec_nodes.recording.tables import ENERGY, TABLES, TIMING
@@ -147,3 +148,66 @@ def delivery(message: Any) -> Row:
         'time_s': seconds(message.header.stamp),
         **{name: getattr(message, name) for name in own},
     }
+
+
+def planned_tasks(plan: Any, number: int) -> list[Row]:
+    """Rows of `plans` from a MissionPlan: what it promises for each task."""
+    own = [name for name in TABLES['plans'] if name != 'plan']
+    columns = (getattr(plan, name) for name in own)
+    return [
+        {'plan': number, **dict(zip(own, values, strict=True))}
+        for values in zip(*columns, strict=True)
+    ]
+
+
+def sorties(plan: Any, number: int, names: Mapping[int, str]) -> list[Row]:
+    """Rows of `sorties` from a MissionPlan: what it asks of each UAV."""
+    shared = ('slot', 'start_s', 'slot_s', 'controller', 'reason', 'bound_j')
+    return [
+        {
+            'plan': number,
+            **{name: getattr(plan, name) for name in shared},
+            'server_id': path.server_id,
+            'name': names.get(path.server_id, str(path.server_id)),
+            'energy_j': energy_j,
+        }
+        for path, energy_j in zip(plan.paths, plan.energy_j, strict=True)
+    ]
+
+
+def waypoints(plan: Any, number: int, names: Mapping[int, str]) -> list[Row]:
+    """Rows of `waypoints` from a MissionPlan: where each UAV shall be when."""
+    return [
+        {
+            'plan': number,
+            'server_id': path.server_id,
+            'name': names.get(path.server_id, str(path.server_id)),
+            'slot': plan.slot + step,
+            'time_s': plan.start_s + step * plan.slot_s,
+            **{f'{axis}_m': getattr(point, axis) for axis in 'xyz'},
+        }
+        for path in plan.paths
+        for step, point in enumerate(path.waypoints)
+    ]
+
+
+_INSTANTS = ('program_s', 'arrived_s')
+
+
+def uploads(message: Any) -> list[Row]:
+    """Rows of `uploads` from a LinkTable."""
+    own = [name for name in TABLES['uploads'] if name not in ('slot', 'time_s', *_INSTANTS)]
+    return [
+        {
+            'slot': message.slot,
+            'time_s': seconds(message.header.stamp),
+            **{name: getattr(upload, name) for name in own},
+            **{name: _instant(getattr(upload, name)) for name in _INSTANTS},
+        }
+        for upload in message.uploads
+    ]
+
+
+def _instant(time_s: float) -> float | str:
+    """An instant that is negative as long as it has not come, as a cell."""
+    return time_s if time_s >= 0 else ''

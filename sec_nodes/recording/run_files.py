@@ -45,6 +45,8 @@ class RunFiles:
         self._passes: set[tuple[int, float, float]] = set()
         self._stores: set[tuple[int, str]] = set()
         self._relayed: set[tuple[int, int]] = set()
+        self._plans: set[tuple[int, str, str]] = set()
+        self._uploads: set[tuple[int, int, int]] = set()
         self._state: tuple[int, str] | None = None
         self._fallback_slot = -1
         description = {
@@ -92,7 +94,9 @@ class RunFiles:
             self._note_fallback(message)
 
     def assignment_batch(self, message: Any) -> None:
-        """Note who was sent where."""
+        """Note who was sent where, and the plan in force if it is a new one."""
+        for plan in message.mission:
+            self._note_plan(message, plan)
         self._tables['assignments'].add(*rows.assignments(message))
         if message.repair:
             detail = f'{len(message.assignments)} tasks sent again'
@@ -132,6 +136,14 @@ class RunFiles:
             self._relayed.add(key)
             self._tables['relays'].add(rows.relay(message))
 
+    def link_table(self, message: Any) -> None:
+        """Note how far uploads have got; what is told again is passed over."""
+        for row in rows.uploads(message):
+            key = (row['slot'], row['task_id'], row['attempt'])
+            if key not in self._uploads:
+                self._uploads.add(key)
+                self._tables['uploads'].add(row)
+
     def delivery(self, message: Any) -> None:
         """Note a file on the ground."""
         self._tables['deliveries'].add(rows.delivery(message))
@@ -161,6 +173,18 @@ class RunFiles:
         new = [request for request in requests if request.task_id not in self._created]
         self._created.update(request.task_id for request in new)
         self._tables['tasks'].add(*(rows.task(request, slot) for request in new))
+
+    def _note_plan(self, message: Any, plan: Any) -> None:
+        key = (plan.slot, plan.controller, plan.reason)
+        if key in self._plans:
+            return
+        number = len(self._plans)
+        self._plans.add(key)
+        self._tables['plans'].add(*rows.planned_tasks(plan, number))
+        self._tables['waypoints'].add(*rows.waypoints(plan, number, self._names))
+        # last, so that a plan that has sorties is complete
+        self._tables['sorties'].add(*rows.sorties(plan, number, self._names))
+        self._event(message, plan.slot, 'plan', plan.controller, plan.reason)
 
     def _note_fallback(self, message: Any) -> None:
         # Both the batch and the balance of a slot tell; one line a slot is enough.

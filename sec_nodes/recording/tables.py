@@ -125,7 +125,36 @@ TABLES: Mapping[str, Columns] = MappingProxyType(
             'f: size_bit',
             's: sha256',
         ),
-        # what happened besides: run_state, server_lost, fallback, repair, failure
+        # every task of every plan of a mission, and what the plan promised; times are infinite if
+        # it gave the task up. Plans are numbered as they were made
+        'plans': _columns(
+            'i: plan task_id device_id server split',
+            'f: cpu_hz upload_end_s finish_s loss_db due_s',
+        ),
+        # every UAV of every plan: when and why it was planned, energy for the rest of the mission,
+        # and what no plan could beat in the largest of them
+        'sorties': _columns(
+            'i: plan slot',
+            'f: start_s slot_s',
+            's: controller reason',
+            'i: server_id',
+            's: name',
+            'f: energy_j bound_j',
+        ),
+        # where each UAV of every plan shall be at the start of each slot, and at the end
+        'waypoints': _columns('i: plan server_id', 's: name', 'i: slot', 'f: time_s x_m y_m z_m'),
+        # how far each upload of a mission had got when each slot started; program_s and arrived_s
+        # are empty before the program, and all of it, is there
+        'uploads': _columns(
+            'i: slot',
+            'f: time_s',
+            'i: task_id device_id server attempt',
+            's: model_id',
+            'i: split',
+            'f: compute_share steps created_s deadline_s',
+            'f: program_bit intermediate_bit program_s arrived_s',
+        ),
+        # what happened besides: plan, run_state, server_lost, fallback, repair, failure
         'events': _columns('f: time_s', 'i: slot', 's: kind name detail'),
     }
 )
@@ -133,6 +162,9 @@ TABLES: Mapping[str, Columns] = MappingProxyType(
 
 RELAY_TABLES = ('relays', 'stores', 'deliveries')
 """Those that only runs have in which UAVs relay to a satellite."""
+
+MISSION_TABLES = ('plans', 'sorties', 'waypoints', 'uploads')
+"""Those that only runs have in which UAVs fly the plan of a mission."""
 
 
 class CsvTable:

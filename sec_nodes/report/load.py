@@ -14,7 +14,7 @@ import yaml
 from numpy.typing import NDArray
 
 from sec_nodes.recording.run_files import RUN_FILE
-from sec_nodes.recording.tables import RELAY_TABLES, TABLES, Columns
+from sec_nodes.recording.tables import MISSION_TABLES, RELAY_TABLES, TABLES, Columns
 
 REQUIRED = ('tasks', 'outcomes')
 """Tables without which nothing can be said about a run."""
@@ -153,7 +153,7 @@ def _table(folder: Path, name: str, notes: list[str]) -> Table:
             raise ReportError(
                 f'{path} is missing: {folder} is not the folder of a run, or nothing was recorded'
             ) from None
-        if name not in RELAY_TABLES:
+        if name not in (*RELAY_TABLES, *MISSION_TABLES):
             notes.append(f'{path.name} is missing: what it would show is left out')
         return _parsed([], TABLES[name], path)
     except OSError as error:

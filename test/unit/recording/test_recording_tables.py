@@ -138,8 +138,9 @@ def test_events_tell_losses_repairs_fallback_and_states_once(
     files.run_state(state)
     files.run_state(state)
     batch = Message(
-        header=header(1.0), slot=1, controller='local', fallback=True, repair=False, assignments=[]
-    )
+        header=header(1.0), slot=1, controller='local', fallback=True, repair=False,
+        assignments=[], mission=[],
+    )  # fmt: skip
     files.assignment_batch(batch)
     slot = dict.fromkeys(TABLES['slots'], 0)
     slot |= {'slot': 1, 'controller': 'local', 'fallback': True, 'servers_lost': [0, 7]}
