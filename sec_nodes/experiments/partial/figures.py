@@ -13,6 +13,7 @@ from sec_nodes.experiments.partial.plans import (
     RANDOM,
     SCHEMES,
     SINGLE,
+    START,
     TIGHT,
     Plan,
 )
@@ -73,4 +74,5 @@ def jobs(exhibit: Exhibit, plan: Plan) -> list[Job]:
         return [*lengths, *cuts, *(Census(mode, plan.certified) for mode in (TIGHT, RANDOM))]
     if exhibit == 7:
         return [*(weighted(weight) for weight in plan.weights), *ends(plan)]
-    return [*frozen(players=(SINGLE, OP)), *drawn(plan, (SINGLE, OP))]
+    players = START, SINGLE, OP
+    return [*frozen(players=players), *drawn(plan, players)]

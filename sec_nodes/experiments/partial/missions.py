@@ -16,8 +16,9 @@ from scipy.optimize import linear_sum_assignment
 
 from sec_nodes.controllers.batch import create_batch
 from sec_nodes.controllers.partial.algorithm_one import AlgorithmOne
+from sec_nodes.controllers.partial.association import associate
 from sec_nodes.controllers.partial.baselines import best_links, initial_ellipses
-from sec_nodes.controllers.partial.plans import plan_from_dict, plan_to_dict
+from sec_nodes.controllers.partial.plans import closed_form_plan, plan_from_dict, plan_to_dict
 from sec_nodes.experiments.jobs import HELD_OUT_SEED
 from sec_nodes.experiments.keeping import (
     JsonStore,
@@ -27,7 +28,7 @@ from sec_nodes.experiments.keeping import (
     numbers,
     settings_text,
 )
-from sec_nodes.experiments.partial.plans import BASE, OP, SINGLE
+from sec_nodes.experiments.partial.plans import BASE, OP, SINGLE, START
 from sec_nodes.scenarios.partial import Partial, PartialDecision
 from sec_nodes.scenarios.partial.bounds import binary_certificate, partial_certificate
 from sec_nodes.scenarios.partial.instance import UNSERVED, PartialState
@@ -212,7 +213,14 @@ def _fly(mission: Mission, stopped: Callable[[], bool]) -> list[dict[str, Any]]:
 def _planned(
     player: str, scenario: Partial, state: PartialState
 ) -> tuple[PartialDecision, list[float]]:
-    """The plan of one copy, and the trace of Algorithm 1."""
+    """The plan of one copy, and the trace of Algorithm 1.
+
+    Where no association is feasible, `START` serves nobody.
+    """
+    if player == START:
+        outline_m = initial_ellipses(scenario, state)
+        server = associate(scenario, state, outline_m)[0]
+        return closed_form_plan(scenario, state, outline_m, server), []
     if player == SINGLE:
         run = AlgorithmOne(scenario, state).run()
         return run.plan, run.objective_j

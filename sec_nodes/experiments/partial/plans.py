@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 OP, SINGLE = 'sca_bcd', 'sca_bcd_single'
 BL, TSP, TSP_HOVER, BINARY = 'ellipse', 'tsp', 'tsp_hover', 'binary'
+START = 'ellipse, best association'
+"""Not a controller: where Algorithm 1 begins, with exact association and best speeds."""
 SCHEMES = (BL, TSP, TSP_HOVER, SINGLE, OP)
 """Who is compared; the paper has BL, TSP, described in two ways, and OP, our `sca_bcd_single`."""
 
@@ -30,7 +32,7 @@ class Plan:
 
 QUICK = Plan(
     'quick',
-    episodes=10,
+    episodes=20,
     slots=(38, 40, 41, 42, 44, 47, 50),
     weights=(0.1, 1.0, 10.0, 100.0, 1000.0),
     certified=2000,
@@ -39,7 +41,7 @@ QUICK = Plan(
 
 FULL = Plan(
     'full',
-    episodes=60,
+    episodes=100,
     slots=tuple(range(36, 51)),
     weights=(0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
     certified=2000,

@@ -184,8 +184,10 @@ def _lengths(ax: Any, table: Table) -> None:
             marker='o', markersize=3, label='OP: many starts')  # fmt: skip
     for row in rows:
         if late[row.x]:
-            ax.annotate(f'{late[row.x]:.0f} missed', (row.x, row.value / 1e3), (4, -9),
-                        textcoords='offset points', fontsize=7, color=FAILED)  # fmt: skip
+            ax.annotate(
+                f'{late[row.x]:.0f} missed', (row.x, row.value / 1e3), (-3, 5), ha='right',
+                textcoords='offset points', fontsize=7, color=FAILED,
+            )  # fmt: skip
     printed = next((row.published for row in rows if row.published is not None), None)
     if printed is not None:
         ax.axhline(printed / 1e3, color=INK, linewidth=1.0, linestyle='--', label='printed')
@@ -223,8 +225,9 @@ def _weights(figure: Any, table: Table) -> None:
     flown = _sorted(table.of(7, 'propulsion_j', MEAN, [OP], BASE))
     trade.plot([row.value / 1e3 for row in flown], [row.value for row in spent], 'o-',
                markersize=4, color=LOOKS[OP]['color'])  # fmt: skip
-    for ours, theirs in zip(flown, spent, strict=True):
-        trade.annotate(f'β = {ours.x:g}', (ours.value / 1e3, theirs.value), (5, 4),
+    for place, (ours, theirs) in enumerate(zip(flown, spent, strict=True)):
+        below = -11 if place % 2 else 4  # neighbours may be close
+        trade.annotate(f'β = {ours.x:g}', (ours.value / 1e3, theirs.value), (5, below),
                        textcoords='offset points', fontsize=7.5)  # fmt: skip
     trade.set(xlabel='propulsion energy [kJ]', ylabel='service energy [J]')
     trade.margins(x=0.3, y=0.15)

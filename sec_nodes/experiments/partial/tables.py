@@ -39,6 +39,7 @@ from sec_nodes.experiments.partial.plans import (
     OP,
     RANDOM,
     SINGLE,
+    START,
     TIGHT,
     TSP,
     TSP_HOVER,
@@ -65,6 +66,8 @@ _SHOWN: dict[Exhibit, tuple[str, ...]] = {
     4: ('cpu_ghz', 'rate_kbit_s'),
     5: ('service_j', 'propulsion_j', 'objective_j', 'gap_percent', 'missed', 'broken'),
 }
+_ENDS = (('objective_j', 'gap_percent', 'missed', 'broken', 'cpu_s'), ('missed', 'failed_percent'))
+"""Of who plans, and of where Algorithm 1 begins."""
 _RATIOS = ('cpu_ghz', 'rate_kbit_s', 'service_j', 'propulsion_j', 'objective_j', 'energy_j')
 """Quantities of which percentages make sense."""
 
@@ -233,11 +236,11 @@ def _weights(lines: Lines, plan: Plan, store: MissionStore) -> None:
 
 def _algorithm(lines: Lines, plan: Plan, store: MissionStore) -> None:
     """Algorithm 1: objectives by iteration, iterations, CPU times, gaps."""
-    for missions in (frozen(players=(SINGLE, OP)), drawn(plan, (SINGLE, OP))):
+    players = START, SINGLE, OP
+    for missions in (frozen(players=players), drawn(plan, players)):
         flights = {mission.player: store.flown(mission) for mission in missions}
         for mission in missions:
-            quantities = 'objective_j', 'gap_percent', 'missed', 'broken', 'cpu_s'
-            lines.missions(mission, flights[mission.player], quantities)
+            lines.missions(mission, flights[mission.player], _ENDS[mission.player == START])
         traces = [one.trace_j for one in flights[SINGLE]]
         mode, episodes = missions[0].mode, len(traces)
         steps = np.array([[len(trace) - 1 for trace in traces]], dtype=float)

@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from sec_nodes.report.figures.style import FAILED, INK, MUTED, VEHICLE_COLORS
 from sec_nodes.slot import FloatArray, IntArray
 
+_RIM_M = 10.0
+"""Room around paths that leave the area."""
 _SMALLEST, _GROWTH = 30, 170
 """Area of a terminal's disc, and what is added for the one with the most work [pt^2]."""
 
@@ -36,7 +38,7 @@ def draw_paths(
         depot_m: (2,)
         server: (N,) UAV of each terminal, negative for none.
         work: (N,) in any unit.
-        area_m: its sides.
+        area_m: its sides; all of it is shown, and where paths lead.
         missed: tasks whose deadline is missed; they are ringed.
     """
     for uav, path_m in enumerate(waypoint_m):
@@ -60,10 +62,11 @@ def draw_paths(
         )
     east_m, north_m = depot_m
     axes.scatter(east_m, north_m, marker='*', s=130, color=INK, zorder=5, label='depot')
-    width_m, height_m = area_m
+    low_m = np.minimum(0.0, waypoint_m.min(axis=(0, 1)) - _RIM_M)
+    high_m = np.maximum(area_m, waypoint_m.max(axis=(0, 1)) + _RIM_M)
     axes.set(
-        xlim=(0, width_m),
-        ylim=(0, height_m),
+        xlim=(low_m[0], high_m[0]),
+        ylim=(low_m[1], high_m[1]),
         aspect='equal',
         xlabel='east [m]',
         ylabel='north [m]',
