@@ -39,6 +39,7 @@ setup(
     data_files=data_files(),
     entry_points={'console_scripts': sec_command()},
     install_requires=[
+        'clarabel>=0.11',
         'gymnasium>=1.0',
         'Jinja2>=3.1',
         'matplotlib>=3.8',
@@ -59,7 +60,7 @@ setup(
         'zstandard>=0.22',
     ],
     extras_require={
-        'solvers': ['clarabel>=0.11', 'cvxpy>=1.5', 'pymoo>=0.6.1'],
+        'solvers': ['cvxpy>=1.5', 'pymoo>=0.6.1'],
         'train': ['torch==2.13.0', 'onnxscript', 'transformers>=5.20'],
     },
 )

@@ -58,7 +58,7 @@ def test_every_way_of_installing_names_the_solvers():
     extras = re.search(r"'solvers': \[(.*)\]", (ROOT / 'setup.py').read_text())
     assert extras is not None
     named = re.findall(r"'(\w+)>=", extras[1])
-    assert named == ['clarabel', 'cvxpy', 'pymoo']
+    assert named == ['cvxpy', 'pymoo']
     assert set(re.findall(r'^(\w+)==', solvers, re.MULTILINE)) == set(named)
 
 
