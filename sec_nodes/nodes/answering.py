@@ -110,8 +110,58 @@ class Answering(ABC):
         """Stop; what is open is forgotten."""
 
 
-class SplitAnswering(Answering):
-    """Classifiers that may be cut between layers, one answer after the other on a thread.
+class ThreadAnswering(Answering):
+    """Classifiers, one answer after the other on a thread.
+
+    Args:
+        max_queue: most work that waits at a lane, what runs not counted.
+        teller: who is told.
+    """
+
+    def __init__(self, max_queue: int, teller: Teller) -> None:
+        self._teller, self._max_queue = teller, max_queue
+        self._lock = threading.Lock()
+        self._waiting: Counter[str] = Counter()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix='inference')
+
+    @abstractmethod
+    def answer(self, work: Work) -> tuple[str, float]:
+        """The answer and its probability; on the thread, and it may raise anything."""
+
+    def submit(self, work: Work) -> None:
+        """Take work on."""
+        with self._lock:
+            count = self._waiting[work.lane]
+            if count >= self._max_queue:
+                raise PayloadError(
+                    f'queue_full: {count} tasks wait at {work.lane!r}, '
+                    f'max_queue is {self._max_queue}'
+                )
+            self._waiting[work.lane] += 1
+        self._thread.submit(self._run, work)
+
+    def forget(self, lane: str) -> None:
+        """What runs is told in any case."""
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self, work: Work) -> None:
+        with self._lock:
+            self._waiting[work.lane] -= 1
+        began = time.perf_counter()
+        try:
+            answer, confidence = self.answer(work)
+        except Exception as error:  # ONNX Runtime's errors have no common base
+            reason = str(error) or type(error).__name__
+            self._teller.tell_failure(work, f'inference_error: {reason}')
+            return
+        self._teller.tell_answer(work, Inferred(answer, confidence, time.perf_counter() - began))
+
+
+class SplitAnswering(ThreadAnswering):
+    """Classifiers that may be cut between layers.
 
     Args:
         models: ids of the models.
@@ -129,51 +179,21 @@ class SplitAnswering(Answering):
         from sec_nodes.inference.engine import SplitModel
 
         self._models = {name: SplitModel.load(name, policy=policy) for name in sorted(models)}
-        self._teller, self._max_queue = teller, max_queue
-        self._lock = threading.Lock()
-        self._waiting: Counter[str] = Counter()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix='inference')
+        super().__init__(max_queue, teller)
 
     def expected(self, model_id: str, cut: int) -> tuple[tuple[int, ...] | None, str]:
         """Shape and type of the tensor at a cut."""
         place = self._models[model_id].cuts[cut]
         return place.shape, place.dtype
 
-    def submit(self, work: Work) -> None:
-        """Take work on."""
-        with self._lock:
-            count = self._waiting[work.lane]
-            if count >= self._max_queue:
-                raise PayloadError(
-                    f'queue_full: {count} tasks wait at {work.lane!r}, '
-                    f'max_queue is {self._max_queue}'
-                )
-            self._waiting[work.lane] += 1
-        self._thread.submit(self._run, work)
-
-    def forget(self, lane: str) -> None:
-        """What runs is told in any case."""
+    def answer(self, work: Work) -> tuple[str, float]:
+        """Run the layers after the cut."""
+        model = self._models[work.model_id]
+        return model.answer(model.run_back(work.cut, work.tensor))
 
     def providers(self) -> dict[str, str]:
         """Execution provider by model."""
         return {name: model.provider for name, model in self._models.items()}
-
-    def close(self) -> None:
-        """Stop the thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def _run(self, work: Work) -> None:
-        with self._lock:
-            self._waiting[work.lane] -= 1
-        model = self._models[work.model_id]
-        began = time.perf_counter()
-        try:
-            answer, confidence = model.answer(model.run_back(work.cut, work.tensor))
-        except Exception as error:  # ONNX Runtime's errors have no common base
-            reason = str(error) or type(error).__name__
-            self._teller.tell_failure(work, f'inference_error: {reason}')
-            return
-        self._teller.tell_answer(work, Inferred(answer, confidence, time.perf_counter() - began))
 
 
 @dataclass(frozen=True)

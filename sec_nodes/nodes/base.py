@@ -25,7 +25,7 @@ from sec_nodes.loop.ids import parse_ids
 from sec_nodes.nodes import names
 from sec_nodes.nodes.parameters import ParameterError, parameter, read_parameters
 from sec_nodes.nodes.spinning import WallTimer, spin
-from sec_nodes.scenarios.registry import has_storage, read_flown
+from sec_nodes.scenarios.registry import has_missions, has_storage, read_flown
 from sec_nodes.world import World, build_world
 
 CONFIGURATION_ERRORS = (ParameterError, ConfigError, ControllerError, ModelError, PictureError)
@@ -161,8 +161,12 @@ def is_matched(node: Node, endpoint: Any) -> bool:
     return bool(0 < known <= matched)
 
 
-def has_relays(name: str) -> bool:
-    """Whether a node of this name will be told to fly a scenario whose UAVs pass things on.
+def flown_kind(name: str) -> str:
+    """What the scenario that a node of this name will be told to fly needs beyond single slots.
+
+    Returns:
+        `relays`: UAVs pass things on; `missions`: plans are flown, and uploads take many slots;
+        empty if neither.
 
     Raises:
         ParameterError: its parameters cannot be used.
@@ -173,7 +177,10 @@ def has_relays(name: str) -> bool:
         scenario = read_parameters(probe, CommonParameters).scenario
     finally:
         probe.destroy_node()
-    return has_storage(read_flown(scenario))
+    settings = read_flown(scenario)
+    if has_storage(settings):
+        return 'relays'
+    return 'missions' if has_missions(settings) else ''
 
 
 def own_ids(text: str, count: int) -> list[int]:

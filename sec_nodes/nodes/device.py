@@ -16,7 +16,7 @@ from sec_nodes.inference.codec import encode
 from sec_nodes.inference.pictures import Picture, PictureError
 from sec_nodes.loop.ledger import Energy, Task, Timing
 from sec_nodes.nodes import names
-from sec_nodes.nodes.base import CommonParameters, SecNode, own_ids, run
+from sec_nodes.nodes.base import CommonParameters, SecNode, flown_kind, own_ids, run
 from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import (
     energy_message,
@@ -128,6 +128,11 @@ class DeviceNode(SecNode):
 
         return {name: SplitModel.load(name) for name in self.world.scenario.models.model_id}
 
+    @property
+    def codec(self) -> str:
+        """How tensors travel."""
+        return str(self.world.settings.codec)
+
     def health(self) -> dict[str, object]:
         """Pictures in memory, and what has been read of answers."""
         return {
@@ -204,14 +209,20 @@ class DeviceNode(SecNode):
         if known is None or order.split >= models.n_cuts[known] or self.cannot_stay(order):
             self.tell(order, msg.TaskReport.ERROR, f'no cut {order.split} of {name!r}')
             return
-        stage = self.world.scenario.front(
-            models.front_flop[known, order.split], self.fleet.flop_s[row]
-        )
-        service_s = float(stage.time_s)
-        ready_s = self.fleet.start_s(row, order.assigned_s, service_s) + service_s
+        front_flop = models.front_flop[known, order.split] * self.rounds(order)
+        stage = self.world.scenario.front(front_flop, self.fleet.flop_s[row])
+        ready_s = self.front_end_s(row, order, float(stage.time_s))
         timing = Timing(front_s=ready_s - order.assigned_s)
         energy = Energy(front_j=float(stage.energy_j))
         self.worker.submit(self.compute, slot, order, pending, ready_s, timing, energy)
+
+    def rounds(self, order: msg.Assignment) -> float:
+        """How often the layers before the cut run."""
+        return 1.0
+
+    def front_end_s(self, row: int, order: msg.Assignment, service_s: float) -> float:
+        """Reserve the device's processor; returns when it has done its part [s]."""
+        return self.fleet.start_s(row, order.assigned_s, service_s) + service_s
 
     def cannot_stay(self, order: msg.Assignment) -> bool:
         """Whether an order asks a device to compute that cannot."""
@@ -235,7 +246,7 @@ class DeviceNode(SecNode):
                     report = self.answered(order, answer, confidence, ready_s, timing, energy)
                     self.releases.at(ready_s, lambda: self.deliver(report))
                     return
-                packet = encode(tensor, self.world.settings.codec)
+                packet = encode(tensor, self.codec)
             else:
                 packet = encode(pending.picture.image)
         except PictureError as error:
@@ -341,9 +352,18 @@ class DeviceNode(SecNode):
             self.front_inference_s.pop(outcome.task_id, None)
 
 
+def make() -> DeviceNode:
+    """The node as its scenario needs it."""
+    if flown_kind('device') != 'missions':
+        return DeviceNode()
+    from sec_nodes.nodes.mission_device import MissionDeviceNode
+
+    return MissionDeviceNode()
+
+
 def main(args: list[str] | None = None) -> None:
     """Run the node."""
-    run(DeviceNode, args)
+    run(make, args)
 
 
 if __name__ == '__main__':

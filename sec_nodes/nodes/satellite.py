@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sec_nodes.loop.satellites import SatelliteView
 from sec_nodes.nodes import names
-from sec_nodes.nodes.base import has_relays, own_ids, run
+from sec_nodes.nodes.base import flown_kind, own_ids, run
 from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import point, vector3
 from sec_nodes.nodes.server import ServerNode, with_energy
@@ -103,7 +103,7 @@ class SatelliteNode(ServerNode):
 
 def make() -> SatelliteNode:
     """The node as its scenario needs it."""
-    if not has_relays('satellite'):
+    if flown_kind('satellite') != 'relays':
         return SatelliteNode()
     from sec_nodes.nodes.relay_satellite import RelaySatelliteNode
 

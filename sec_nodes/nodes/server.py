@@ -12,7 +12,7 @@ from sec_nodes.inference.manifest import ModelError
 from sec_nodes.loop.serving import ComputeQueue, OrderedIntake
 from sec_nodes.nodes import names
 from sec_nodes.nodes.clock import to_stamp
-from sec_nodes.nodes.serving import Lane, ServerParameters, ServingNode
+from sec_nodes.nodes.serving import Key, Lane, ServerParameters, ServingNode
 from sec_nodes.nodes.timing import Releases, RunTime
 from sec_nodes.world import manifest_id
 from sec_offload import msg
@@ -146,7 +146,7 @@ class ServerNode(ServingNode):
                 if lane is not None and lane.alive:
                     key = (order.task_id, order.attempt)
                     lane.shares[key] = order.compute_share
-                    lane.intake.expect(key)
+                    self.expect(lane, key)
             for server_id, goal in zip(batch.uav_id, batch.uav_goal, strict=False):
                 if server_id in self.lanes:
                     self.on_goal(server_id, goal)
@@ -154,6 +154,10 @@ class ServerNode(ServingNode):
                 self.acknowledge(lane, batch)
                 lane.intake.flush()
         self.reports.publish(self.report(-1, self.time.now_s()))
+
+    def expect(self, lane: Lane, key: Key) -> None:
+        """The payload of a try was announced."""
+        lane.intake.expect(key)
 
     def acknowledge(self, lane: Lane, batch: msg.AssignmentBatch) -> None:
         """Note that a server knows its assignments; in lockstep a slot ends after that."""
@@ -163,7 +167,7 @@ class ServerNode(ServingNode):
         """A payload has arrived over the air."""
         if not lane.alive:
             return
-        if payload.server != lane.server_id or payload.model_id != lane.model_id:
+        if payload.server != lane.server_id or payload.model_id != self.model_of(lane, payload):
             self.refuse(lane, payload, f'payload for {payload.model_id!r} at {lane.name}')
             return
         for name in ('ready_s', 'answer_bit', 'steps'):
@@ -175,10 +179,14 @@ class ServerNode(ServingNode):
             self.refuse(lane, payload, f'steps = {payload.steps}')
             return
         with self.lock:
-            if self.time.lockstep:
-                lane.intake.arrived((payload.task_id, payload.attempt), payload.ready_s, payload)
-            else:
-                self.schedule(lane, payload)
+            self.take(lane, payload)
+
+    def take(self, lane: Lane, payload: msg.Payload) -> None:
+        """Take in a sound payload; in lockstep time stamps decide who is first."""
+        if self.time.lockstep:
+            lane.intake.arrived((payload.task_id, payload.attempt), payload.ready_s, payload)
+        else:
+            self.schedule(lane, payload)
 
     def on_task_report(self, report: msg.TaskReport) -> None:
         """A try was lost elsewhere: its payload will not come."""

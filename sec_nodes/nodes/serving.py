@@ -165,15 +165,19 @@ class ServingNode(SecNode, Teller):
         models = {lane.name: manifest_id(lane.model_id) for lane in self.lanes.values()}
         return LanguageAnswering(models, policy, limits, self)
 
+    def model_of(self, lane: Lane, payload: msg.Payload) -> str:
+        """Model that a payload must be for, as the scenario's table of models calls it."""
+        return lane.model_id
+
     def schedule(self, lane: Lane, payload: msg.Payload) -> None:
         """Give a payload its place in the queue and hand it to those who run the models."""
-        scenario = self.world.scenario
-        row = scenario.models.model_id.index(lane.model_id)
+        scenario, model_id = self.world.scenario, self.model_of(lane, payload)
+        row = scenario.models.model_id.index(model_id)
         if payload.cut >= scenario.models.n_cuts[row]:
-            self.refuse(lane, payload, f'no cut {payload.cut} of {lane.model_id!r}')
+            self.refuse(lane, payload, f'no cut {payload.cut} of {model_id!r}')
             return
         try:
-            shape, dtype = self.answering.expected(lane.model_id, payload.cut)
+            shape, dtype = self.answering.expected(model_id, payload.cut)
             tensor = decode(packet_from(payload), shape, dtype)
         except PayloadError as error:
             self.refuse(lane, payload, str(error))
@@ -208,7 +212,7 @@ class ServingNode(SecNode, Teller):
         work = Work(
             lane=lane.name,
             key=(payload.task_id, payload.attempt, lane.epoch),
-            model_id=lane.model_id,
+            model_id=model_id,
             cut=payload.cut,
             tensor=tensor,
             prompt=payload.prompt,

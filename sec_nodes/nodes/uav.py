@@ -11,7 +11,7 @@ from geometry_msgs.msg import PoseStamped, Vector3Stamped
 from nav_msgs.msg import Odometry, Path
 
 from sec_nodes.nodes import names
-from sec_nodes.nodes.base import has_relays, own_ids, run
+from sec_nodes.nodes.base import flown_kind, own_ids, run
 from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import array3, point, vector3
 from sec_nodes.nodes.parameters import parameter
@@ -167,11 +167,16 @@ def _pose(stamp: Any, position_m: Any, yaw_rad: float) -> PoseStamped:
 
 def make() -> UavNode:
     """The node as its scenario needs it."""
-    if not has_relays('uav'):
-        return UavNode()
-    from sec_nodes.nodes.relay_uav import RelayUavNode
+    kind = flown_kind('uav')
+    if kind == 'relays':
+        from sec_nodes.nodes.relay_uav import RelayUavNode
 
-    return RelayUavNode()
+        return RelayUavNode()
+    if kind == 'missions':
+        from sec_nodes.nodes.mission_uav import MissionUavNode
+
+        return MissionUavNode()
+    return UavNode()
 
 
 def main(args: list[str] | None = None) -> None:

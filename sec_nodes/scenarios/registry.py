@@ -141,6 +141,11 @@ def has_storage(settings: Settings) -> bool:
     return hasattr(settings, 'ground_station')
 
 
+def has_missions(settings: Settings) -> bool:
+    """Whether a whole mission is planned at once, and uploads take many slots."""
+    return hasattr(settings, 'mission_s')
+
+
 def flown_names() -> list[str]:
     """Names of the scenarios that the ROS nodes fly."""
     return [name for name, entry in SCENARIOS.items() if entry.flies]

@@ -1,0 +1,126 @@
+"""Node `device` where missions are flown: it uploads the program while its own part runs."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sec_nodes.inference.manifest import ModelError
+from sec_nodes.loop.ledger import Energy, Timing
+from sec_nodes.nodes import names
+from sec_nodes.nodes.clock import to_stamp
+from sec_nodes.nodes.device import DeviceNode, Pending
+from sec_nodes.slot import LOCAL
+from sec_offload import msg
+
+Place = tuple[str, int]
+"""A network and its cut."""
+
+
+class Front(NamedTuple):
+    """The device's part of a task."""
+
+    place: Place
+    end_s: float
+    """When the device has done it [s; simulation time]."""
+
+
+class MissionDeviceNode(DeviceNode):
+    """Devices of one process that upload what is behind the cut as a program.
+
+    Partial program offloading of Liu et al., Sensors 2026, 26(11), 3540: the layers before the cut
+    run on the device, (6), while the program uploads, (7); then follows the tensor at the cut,
+    (11). If the UAV is lost the next one gets both again, but the device's part is not run twice.
+    """
+
+    def __init__(self) -> None:
+        from sec_nodes.inference.programs import fingerprint, program_of
+
+        super().__init__()
+        self.fronts_begun: dict[int, Front] = {}
+        self.tensors: dict[int, tuple[Place, NDArray[np.generic]]] = {}
+        # devices share networks, and making a program takes a tenth of a second
+        self.program_of, self.fingerprint = cache(program_of), fingerprint
+        self.programs = self.advertise(names.PROGRAM_TX)
+        self.lifelines += (self.programs,)
+
+    @property
+    def codec(self) -> str:
+        """How tensors travel."""
+        return str(self.world.settings.tasks.codec)
+
+    def rounds(self, order: msg.Assignment) -> float:
+        """Cycles a bit of the network, in which its work is counted."""
+        return float(order.steps)
+
+    def front_end_s(self, row: int, order: msg.Assignment, service_s: float) -> float:
+        """When the device has done its part [s]: that of an earlier try counts."""
+        place = (order.model_id, order.split)
+        begun = self.fronts_begun.get(order.task_id)
+        if begun is None or begun.place != place:
+            begun = Front(place, super().front_end_s(row, order, service_s))
+            self.fronts_begun[order.task_id] = begun
+        return max(begun.end_s, order.assigned_s)
+
+    def compute(
+        self,
+        slot: int,
+        order: msg.Assignment,
+        pending: Pending,
+        ready_s: float,
+        timing: Timing,
+        energy: Energy,
+    ) -> None:
+        """Send the program, then run the layers before the cut. On the worker's thread."""
+        if order.server != LOCAL:
+            try:
+                program = self.program_from(order)
+            except (ModelError, ValueError) as error:
+                self.tell(order, msg.TaskReport.ERROR, f'no_program: {error}')
+                return
+            self.releases.at(order.assigned_s, lambda: self.programs.publish(program))
+        super().compute(slot, order, pending, ready_s, timing, energy)
+
+    def program_from(self, order: msg.Assignment) -> msg.Program:
+        """The layers after the cut.
+
+        Raises:
+            ModelError: the network is missing or altered.
+            ValueError: there is no such cut.
+        """
+        data = self.program_of(order.model_id, order.split)
+        program = msg.Program(
+            task_id=order.task_id,
+            device_id=order.device_id,
+            server=order.server,
+            attempt=order.attempt,
+            model_id=order.model_id,
+            cut=order.split,
+            sha256=self.fingerprint(data),
+            data=data,
+            ready_s=order.assigned_s,
+        )
+        program.header.stamp = to_stamp(order.assigned_s)
+        return program
+
+    def run_front(self, order: msg.Assignment, pending: Pending) -> NDArray[np.generic]:
+        """What comes out of the layers before the cut, run once for all tries."""
+        place = (order.model_id, order.split)
+        with self.lock:
+            found = self.tensors.get(order.task_id)
+        if found is not None and found[0] == place:
+            return found[1]
+        tensor = super().run_front(order, pending)
+        with self.lock:
+            self.tensors[order.task_id] = place, tensor
+        return tensor
+
+    def on_outcome(self, outcome: msg.TaskOutcome) -> None:
+        """The task is over: what was computed for it is no longer needed."""
+        super().on_outcome(outcome)
+        self.fronts_begun.pop(outcome.task_id, None)
+        with self.lock:
+            self.tensors.pop(outcome.task_id, None)
