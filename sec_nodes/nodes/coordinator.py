@@ -269,7 +269,7 @@ class CoordinatorNode(SecNode):
         """Tell everybody that a slot begins."""
         self.slot = slot
         # the clock may not run on before the slot is decided, nor a mission begin unplanned
-        stands = self.clock.lockstep or self.planning_s() > 0.0
+        stands = self.clock.lockstep or self.dispatcher.lacks_plan()
         self.clock.allow_until(self.slot_start_s + (not stands) * self.slot_s())
         self.outcome = msg.SlotOutcome(slot=slot, start_s=self.slot_start_s)
         self.enter(Phase.GATHERING)
@@ -278,9 +278,11 @@ class CoordinatorNode(SecNode):
         self.starts.publish(self.start_message())
 
     def planning_s(self) -> float:
-        """Wall time that the controller has for a mission that has no plan yet [s]."""
+        """Wall time that the controller has for the plan of a mission, if this is one [s]."""
         missions = self.world.missions
-        return missions.planning_s if missions and self.dispatcher.lacks_plan() else 0.0
+        if missions is None:
+            return 0.0
+        return missions.planning_s if self.dispatcher.lacks_plan() else missions.replanning_s
 
     def slot_s(self) -> float:
         """Length of a slot [s]."""

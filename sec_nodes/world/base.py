@@ -62,7 +62,9 @@ class Missions:
     """How missions are flown that are planned as a whole: uploads take many slots."""
 
     planning_s: float
-    """Wall time that the first plan may take [s]."""
+    """Wall time that the first plan may take beyond that of other decisions [s]."""
+    replanning_s: float
+    """The same for later decisions: UAVs follow the plan in force meanwhile [s]."""
 
 
 class Devices(Protocol):

@@ -36,6 +36,8 @@ JERK_M_S3 = 20.0
 """As in config/scenarios/survey.yaml."""
 PLANNING_S = 120.0
 """Wall time that the first plan may take [s]: UAVs have not left yet."""
+REPLANNING_S = 5.0
+"""Wall time that a later plan may take [s]: UAVs follow the one in force."""
 
 
 class PartialWorld(World):
@@ -59,7 +61,7 @@ class PartialWorld(World):
         except ValueError as error:
             raise ConfigError(f'scenario {settings.name}: {error}') from None
         super().__init__(scenario, manifest)
-        self.missions = Missions(planning_s=PLANNING_S)
+        self.missions = Missions(planning_s=PLANNING_S, replanning_s=REPLANNING_S)
 
     def require_models(self) -> None:
         """Check that the manifest knows the networks.

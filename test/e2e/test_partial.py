@@ -1,0 +1,127 @@
+"""Missions of partial flown by real processes: plans, programs, real networks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from mcap.reader import make_reader
+
+from sec_nodes.scenarios.partial import Partial, PartialDecision
+from sec_nodes.scenarios.partial.instance import cut_tasks
+from sec_nodes.scenarios.registry import read_flown
+
+SLOTS, TASKS = 50, 18
+OPTIONS = ('laptop', '--scenario', 'partial', '--speed', 0)
+
+
+def states_of(run):
+    """Slot states of a run, by slot."""
+    from rclpy.serialization import deserialize_message
+
+    from sec_offload.msg import SlotState
+
+    with (run.folder / 'run.mcap').open('rb') as file:
+        messages = [
+            deserialize_message(record.data, SlotState)
+            for _, _, record in make_reader(file).iter_messages(['/slot_state'])
+        ]
+    return {message.slot: message for message in messages}
+
+
+def outcomes_of(run):
+    """Outcomes of a run, by device."""
+    return {int(row['device_id']): row for row in run.table('outcomes')}
+
+
+def flown_decision(run, scenario):
+    """What was flown, as a decision on the mission: where UAVs really were, who served whom."""
+    states = states_of(run)
+    flown_m = np.array(
+        [
+            [(server.position.x, server.position.y) for server in states[slot].servers]
+            for slot in range(SLOTS)
+        ]
+    )
+    # the last waypoint carries nothing
+    waypoint_m = np.concatenate([flown_m, flown_m[-1:]]).swapaxes(0, 1)
+    rows = {int(row['device_id']): row for row in run.table('assignments')}
+    ordered = [rows[device] for device in range(TASKS)]
+    return PartialDecision(
+        waypoint_m=waypoint_m[None],
+        server=np.array([[int(row['server']) for row in ordered]]),
+        cpu_hz=np.array([[float(row['compute_share']) * 6e9 for row in ordered]]),
+        split=np.array([[int(row['split']) for row in ordered]]),
+    )
+
+
+def test_a_mission_ends_as_the_scenario_says_for_where_uavs_were(start):
+    run = start(*OPTIONS)
+    assert run.finish(180) == 0, run.output
+    run.assert_nothing_lost()
+    settings = read_flown('partial')
+    scenario = Partial(settings)
+    state = scenario.reset(np.array([0]))
+    decision = flown_decision(run, scenario)
+    outcome = scenario.evaluate(state, decision)
+    rows = outcomes_of(run)
+    assert {row['status'] for row in rows.values()} == {'done'}
+    cuts = cut_tasks(state, decision.split)
+    programs_s = scenario.pairs(state, decision.waypoint_m, decision.split).program_end_s[0]
+    for device, row in rows.items():
+        assert float(row['timing_front_s']) == pytest.approx(cuts.local_s[0, device])
+        arrived_s = float(row['timing_front_s']) + float(row['timing_upload_s'])
+        # a program that is a little late holds up the intermediate result; the scenario forbids it
+        if programs_s[decision.server[0, device], device] <= cuts.local_s[0, device]:
+            assert arrived_s == pytest.approx(outcome.upload_end_s[0, device], abs=1e-4)
+            assert float(row['latency_s']) == pytest.approx(outcome.finish_s[0, device], abs=1e-3)
+        assert float(row['energy_back_j']) == pytest.approx(outcome.service_j[0, device])
+    flown_j = scenario.propulsion_j(decision.waypoint_m)[0]
+    spent_j = {row['name']: float(row['energy_used_j']) for row in run.table('uavs')}
+    assert sum(spent_j.values()) == pytest.approx(flown_j.sum(), rel=0.03)
+    # one plan, kept: UAVs were where it wanted them
+    plans = {row['plan'] for row in run.table('plans')}
+    assert plans == {'0'}
+    errors_m = [float(row['tracking_error_m']) for row in run.table('uavs')]
+    assert max(errors_m) < 3.0
+    uploads = run.table('uploads')
+    assert {int(row['device_id']) for row in uploads} == set(range(TASKS))
+
+
+def test_worse_links_are_planned_around(start):
+    shadows = '[{terminal: 3, from_s: 14.0, loss_db: 3.0}]'
+    run = start(*OPTIONS, '--set', f'radio.shadows={shadows}')
+    assert run.finish(180) == 0, run.output
+    run.assert_nothing_lost()
+    assert {row['status'] for row in run.table('outcomes')} == {'done'}
+    plans = {row['plan']: row for row in run.table('plans')}
+    assert len(plans) == 2
+    sorties = {row['plan']: row for row in run.table('sorties')}
+    assert 'the links of device 3 are 3.0 dB worse than planned' in {
+        row['reason'] for row in sorties.values()
+    }
+
+
+@pytest.mark.slow
+def test_a_lost_uav_is_planned_around(start):
+    run = start(*OPTIONS, '--fail', 'uav_1@12')
+    assert run.finish(300) == 0, run.output
+    run.assert_nothing_lost()
+    rows = outcomes_of(run)
+    assert len(rows) == TASKS
+    assert {row['server'] for row in rows.values() if row['status'] == 'done'} <= {'0', '2'}
+
+
+@pytest.mark.slow
+def test_killed_uavs_lose_no_task(start):
+    run = start('laptop', '--scenario', 'partial', '--speed', 4, '--per-vehicle')
+    run.wait_for_slot(10)
+    run.kill('uav', 'uav_1')
+    assert run.finish(300) == 0, run.output
+    run.assert_nothing_lost()
+    assert len(outcomes_of(run)) == TASKS
+
+
+def test_networks_are_needed(start):
+    run = start(*OPTIONS, '--set', 'tasks.networks=null')
+    assert run.finish() == 2
+    assert 'tasks.networks' in run.output
