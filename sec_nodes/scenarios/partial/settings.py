@@ -167,6 +167,11 @@ class PartialSettings(Settings):
         return len(read_tree(self.tasks.file)['w'])
 
     @property
+    def codec(self) -> str:
+        """How tensors of real networks travel."""
+        return self.tasks.codec
+
+    @property
     def satellites(self) -> Satellites:
         """None."""
         return Satellites(0)
