@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy import optimize, sparse
 
-from sec_nodes.scenarios.partial.instance import PartialState, cut_tasks
+from sec_nodes.scenarios.partial.instance import UNSERVED, PartialState, cut_tasks
 from sec_nodes.scenarios.partial.scenario import Pairs, Partial
 from sec_nodes.slot import FloatArray, IntArray
 
 _GAP = 1e-9
+_ROUNDING = 1e-9
 
 
 def associate(
@@ -64,6 +65,51 @@ def solve_association(
     Returns:
         server (N,), all UNSERVED if there is no solution, and the largest sum [J].
     """
+    share = _program(fixed_j, cost_j, load, possible, whole=True)
+    if share is None:
+        return np.full(cost_j.shape[1], UNSERVED), np.inf
+    server = share.argmax(axis=0)
+    return server, _largest_j(fixed_j, cost_j, server)
+
+
+def round_association(
+    fixed_j: FloatArray, cost_j: FloatArray, load: FloatArray, possible: FloatArray
+) -> tuple[IntArray, float]:
+    """As `solve_association`, the way of the paper: the linear relaxation of P1, then P2.
+
+    Each task goes to the UAV with its largest share. While a processor is overloaded, the task
+    that gets least dearer by it moves to a UAV that has room. Fast, but neither exact nor sure to
+    find an association where there is one.
+    """
+    share = _program(fixed_j, cost_j, load, possible, whole=False)
+    if share is None:
+        return np.full(cost_j.shape[1], UNSERVED), np.inf
+    server = np.where(possible, share, -1.0).argmax(axis=0)
+    tasks = np.arange(cost_j.shape[1])
+    uavs = np.arange(len(fixed_j))[:, None]
+    while True:
+        used = np.where(server == uavs, load, 0.0).sum(axis=1)
+        over = used > 1.0 + _ROUNDING
+        if not over.any():
+            return server, _largest_j(fixed_j, cost_j, server)
+        fits = possible & over[server] & (used[:, None] + load <= 1.0) & (server != uavs)
+        if not fits.any():
+            return np.full(cost_j.shape[1], UNSERVED), np.inf
+        with np.errstate(invalid='ignore'):
+            dearer_j = np.where(fits, cost_j - cost_j[server, tasks], np.inf)
+        uav, task = np.unravel_index(dearer_j.argmin(), dearer_j.shape)
+        server[task] = uav
+
+
+def _largest_j(fixed_j: FloatArray, cost_j: FloatArray, server: IntArray) -> float:
+    mine = server == np.arange(len(fixed_j))[:, None]
+    return float((fixed_j + np.where(mine, cost_j, 0.0).sum(axis=1)).max())
+
+
+def _program(
+    fixed_j: FloatArray, cost_j: FloatArray, load: FloatArray, possible: FloatArray, whole: bool
+) -> FloatArray | None:
+    """alpha (U, N) of the program of `associate`, in whole numbers or not; None if infeasible."""
     n_uavs, n_tasks = cost_j.shape
     allowed = possible.ravel()
     scale_j = max(1.0, float(np.abs(fixed_j).max()))
@@ -93,15 +139,11 @@ def solve_association(
             optimize.LinearConstraint(capacity, -np.inf, 1.0),
             optimize.LinearConstraint(service, 1.0, 1.0),
         ],
-        integrality=np.append(np.ones(size - 1), 0),
+        integrality=np.append(np.full(size - 1, float(whole)), 0.0),
         bounds=optimize.Bounds(np.zeros(size), np.append(allowed.astype(float), np.inf)),
         options={'mip_rel_gap': _GAP},
     )
-    if found.x is None:
-        return np.full(n_tasks, -1), np.inf
-    server = found.x[:-1].reshape(n_uavs, n_tasks).argmax(axis=0)
-    mine = server == np.arange(n_uavs)[:, None]
-    return server, float((fixed_j + np.where(mine, cost_j, 0.0).sum(axis=1)).max())
+    return None if found.x is None else found.x[:-1].reshape(n_uavs, n_tasks)
 
 
 def _pair_cost_j(scenario: Partial, state: PartialState, pairs: Pairs) -> FloatArray:

@@ -191,7 +191,7 @@ class Exchange:
         cost_j = np.take_along_axis(cost_j, row, axis=0)[0]
         shortage = np.take_along_axis(short, row, axis=0)[0]
         cost_j = least_j + self.sharpened.share * np.maximum(cost_j - least_j, 0.0)
-        return Worth(cost_j, np.where(shortage > 1e-9, shortage, 0.0))
+        return Worth(cost_j, self.sharpened.share * np.where(shortage > 1e-9, shortage, 0.0))
 
 
 def _candidates(server: IntArray, uav: int) -> IntArray:

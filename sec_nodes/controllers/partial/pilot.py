@@ -16,6 +16,8 @@ from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
 QUICK_STEPS, QUICK_GAIN = 6, 5e-4
 """Steps of successive convex approximation of a first try, and the gain that ends them."""
+MENDED = 3
+"""Guesses from which a group is tried whose constraints are hard to keep."""
 FINAL_STEPS, FINAL_GAIN = 30, 2e-5
 """The same for paths that are flown."""
 
@@ -58,11 +60,17 @@ class Pilot:
         key = self.kinds[uav], member.tobytes()
         if key not in self.flown:
             table = self.tables[uav]
-            row = int(table.rank(member)[0])
-            self.flights += 1
-            self.flown[key] = self._optimised(
-                uav, member, table.path_m[row], table.split[row], QUICK_STEPS, QUICK_GAIN
-            )
+            ends = []
+            for row in table.rank(member)[:MENDED]:
+                self.flights += 1
+                ends.append(
+                    self._optimised(
+                        uav, member, table.path_m[row], table.split[row], QUICK_STEPS, QUICK_GAIN
+                    )
+                )
+                if ends[-1].descent.shortage == 0:
+                    break
+            self.flown[key] = min(ends, key=lambda end: (end.descent.shortage, end.descent.cost_j))
             self._learn(uav, self.flown[key].descent.path_m)
         return self.flown[key]
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, sparse
 
 from sec_nodes.physics.urban import rate_bit_s
 from sec_nodes.scenarios.partial.instance import (
@@ -22,6 +21,8 @@ from sec_nodes.scenarios.partial.instance import (
     cut_tasks,
     every_cut,
 )
+from sec_nodes.scenarios.partial.occupancy import Company, occupancy
+from sec_nodes.scenarios.partial.packing import groups_apart, needed_tasks, parting
 from sec_nodes.scenarios.partial.scenario import (
     TOLERANCE_BIT,
     TOLERANCE_HZ,
@@ -39,13 +40,10 @@ DEADLINE = 'deadline'
 PROCESSORS = 'processors'
 PACKING = 'packing'
 HOME = 'home'
+APART = 'apart'
 """Kinds of reasons, see `Reason`."""
-_ROUNDING = 1e-6
-"""What the solver may take as kept."""
-_INFEASIBLE = 2
-"""Status of scipy's milp for a problem that is proven to have no solution."""
-_MOST_NODES = 20000
-"""Branches after which the solver gives up: then nothing is proven."""
+_SHOWN = 6
+"""Groups that are named in a text at most."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,7 @@ class Reason:
     `deadline`: no UAV can finish the task in time, even with its whole processor.
     `processors`: the tasks together need more processor than all UAVs have.
     `packing`: the tasks cannot be parted among the UAVs so that each processor suffices.
+    `apart`: as `packing`, and also because no UAV can be near all terminals of a group at once.
     `home`: a UAV cannot get home before the mission ends."""
     tasks: tuple[int, ...]
     """Tasks that are in the way; those that need most come first."""
@@ -87,7 +86,11 @@ def explain(scenario: Partial, state: PartialState, copy: int = 0) -> tuple[Reas
     alone = _alone(one, needs, free_hz)
     impossible = [task for reason in alone for task in reason.tasks]
     others = np.setdiff1d(np.arange(one.n_tasks), impossible)
-    together = _processors(needs, free_hz, others) or _packing(needs, free_hz, others)
+    together = (
+        _processors(needs, free_hz, others)
+        or _packing(needs, free_hz, others)
+        or _apart(scenario, one, needs, free_hz, others)
+    )
     return (*_home(scenario, one), *alone, *together)
 
 
@@ -189,13 +192,10 @@ def _processors(needs: Needs, free_hz: FloatArray, tasks: IntArray) -> list[Reas
 
 def _packing(needs: Needs, free_hz: FloatArray, tasks: IntArray) -> list[Reason]:
     """A set of tasks that do not fit, and would if any of them were left out."""
-    if _fits(needs.cpu_hz[:, tasks], free_hz):
+    cpu_hz, most_hz = needs.cpu_hz[:, tasks], free_hz + TOLERANCE_HZ
+    if not parting(cpu_hz, most_hz, [])[1]:
         return []
-    kept = tasks[np.argsort(-needs.cpu_hz.min(axis=0)[tasks], kind='stable')]
-    for task in kept[::-1]:
-        fewer = kept[kept != task]
-        if not _fits(needs.cpu_hz[:, fewer], free_hz):
-            kept = fewer
+    kept = tasks[needed_tasks(cpu_hz, most_hz, [])]
     needed = ', '.join(f'{hz / GIGAHERTZ:.2f}' for hz in needs.cpu_hz[:, kept].min(axis=0))
     have = ', '.join(f'{hz / GIGAHERTZ:.2f}' for hz in free_hz)
     return [
@@ -208,32 +208,34 @@ def _packing(needs: Needs, free_hz: FloatArray, tasks: IntArray) -> list[Reason]
     ]
 
 
-def _fits(cpu_hz: FloatArray, free_hz: FloatArray) -> bool:
-    """Whether tasks of loads (U, n) can be parted among processors (U,); True in doubt."""
-    n_uavs, n_tasks = cpu_hz.shape
-    if n_tasks == 0:
-        return True
-    possible = cpu_hz <= free_hz[:, None] + TOLERANCE_HZ
-    load = np.where(possible, cpu_hz, 0.0) / GIGAHERTZ
-    column = np.arange(n_uavs * n_tasks)
-    owner, task = np.divmod(column, n_tasks)
-    capacity = sparse.csr_array((load.ravel(), (owner, column)), shape=(n_uavs, len(column)))
-    service = sparse.csr_array((np.ones(len(column)), (task, column)))
-    limit = (free_hz + TOLERANCE_HZ) / GIGAHERTZ
-    found = optimize.milp(
-        c=np.zeros(len(column)),
-        constraints=[
-            optimize.LinearConstraint(capacity, -np.inf, limit * (1 + _ROUNDING)),
-            optimize.LinearConstraint(service, 1.0, 1.0),
-        ],
-        integrality=np.ones(len(column)),
-        bounds=optimize.Bounds(0.0, possible.ravel().astype(float)),
-        options={'node_limit': _MOST_NODES},
-    )
-    return bool(found.status != _INFEASIBLE)
+def _apart(
+    scenario: Partial, state: PartialState, needs: Needs, free_hz: FloatArray, tasks: IntArray
+) -> list[Reason]:
+    """Tasks that cannot be parted because a UAV is in one place at a time; for given cuts."""
+    if scenario.settings.tasks.split != 'given' and state.elapsed_s[0] == 0:
+        return []
+    cuts = CutTasks(**{k: v[0, tasks] for k, v in vars(cut_tasks(state, state.split)).items()})
+    cells = occupancy(scenario, state.with_tasks(tasks))
+    cpu_hz, most_hz = needs.cpu_hz[:, tasks], free_hz + TOLERANCE_HZ
+    company = Company(cells, cuts, cpu_hz.min(axis=0), float(most_hz.max()))
+    groups = groups_apart(cpu_hz, most_hz, company.refuted)
+    if groups is None:
+        return []
+    kept = needed_tasks(cpu_hz, most_hz, groups)
+    within = [sorted(tasks[group].tolist()) for group in groups if set(group) <= set(kept)]
+    listed = '; '.join(_named(group) for group in sorted(within, key=len)[:_SHOWN])
+    more = f' and {len(within) - _SHOWN} more groups' if len(within) > _SHOWN else ''
+    return [
+        Reason(
+            APART,
+            tuple(tasks[kept].tolist()),
+            f'{_named(tasks[kept])} cannot be parted among {len(free_hz)} UAVs: no UAV can serve '
+            f'together {listed}{more}, for it is in one place at a time',
+        )
+    ]
 
 
-def _named(tasks: IntArray) -> str:
+def _named(tasks: IntArray | list[int]) -> str:
     return f'tasks {", ".join(str(task) for task in tasks)}'
 
 

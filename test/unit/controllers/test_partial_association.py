@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from sec_nodes.controllers.batch import create_batch
-from sec_nodes.controllers.partial.association import associate, solve_association
+from sec_nodes.controllers.partial.association import (
+    associate,
+    round_association,
+    solve_association,
+)
 from sec_nodes.controllers.partial.baselines import initial_ellipses
 from sec_nodes.controllers.partial.plans import closed_form_plan
 from sec_nodes.scenarios.partial.scenario import UNSERVED, Partial
@@ -52,6 +56,35 @@ def test_against_all_associations(seed, share_possible):
     assert possible[server, np.arange(n_tasks)].all()
     used = np.bincount(server, load[server, np.arange(n_tasks)], n_uavs)
     assert used.max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize('seed', range(30))
+def test_rounding_the_relaxation_is_allowed_and_never_better_than_exact(seed):
+    rng = np.random.default_rng(seed)
+    fixed_j = rng.uniform(8800, 8900, 3)
+    cost_j = rng.uniform(1, 300, (3, 12))
+    load = rng.uniform(0.02, 0.4, (3, 12))
+    possible = rng.uniform(size=(3, 12)) < 0.9
+    possible[0] = True
+    cost_j[~possible], load[~possible] = np.inf, np.inf
+    server, value_j = round_association(fixed_j, cost_j, load, possible)
+    _, exact_j = solve_association(fixed_j, cost_j, load, possible)
+    assert value_j >= exact_j * (1 - 1e-6)
+    if np.isfinite(value_j):
+        assert possible[server, np.arange(12)].all()
+        used = np.bincount(server, load[server, np.arange(12)], 3)
+        assert used.max() <= 1 + 1e-6
+        assert value_j <= exact_j * 1.05
+
+
+def test_a_task_moves_off_a_processor_that_rounding_overloads():
+    # shares of 0.6 each: only one fits on each UAV, and the first costs less for both
+    cost_j = np.array([[1.0, 2.0], [100.0, 100.0]])
+    server, value_j = round_association(
+        np.array([50.0, 0.0]), cost_j, np.full((2, 2), 0.6), np.ones((2, 2), dtype=bool)
+    )
+    assert sorted(server) == [0, 1]
+    assert value_j in (100.0, 101.0, 102.0)
 
 
 def test_the_propulsion_counts():

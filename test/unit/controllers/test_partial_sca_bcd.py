@@ -1,4 +1,4 @@
-"""SCA-BCD of the partial scenario: Algorithm 1, the multi-start controller, cuts, full offloading."""
+"""SCA-BCD of the partial scenario: one start, many starts, cuts, full offloading."""
 
 from __future__ import annotations
 
