@@ -176,6 +176,16 @@ def test_a_tensor_of_another_network(program, tensor, complaint):
         Head.from_bytes(program).run(tensor)
 
 
+def test_a_head_names_its_scores_as_the_whole_does(program):
+    whole = SplitModel.load('chain-s')
+    head = Head.from_bytes(program, classes=CLASSES)
+    image = render('coast', 3)
+    scores = head.run(whole.run_front(17, image))
+    assert head.answer(scores) == whole.answer(whole.run(image)) == ('coast', scores.max())
+    with pytest.raises(ModelError, match='8 scores, 2 classes'):
+        Head.from_bytes(program, classes=('yes', 'no'))
+
+
 def test_oversized_bytes_are_not_even_parsed():
     with pytest.raises(PayloadError, match=r'has 16777217 bytes; at most 16777216 are run'):
         Head.from_bytes(b'\0' * (foreign.MAX_PROGRAM_BYTE + 1))
