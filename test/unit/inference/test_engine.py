@@ -22,17 +22,18 @@ from sec_nodes.inference.providers import DevicePolicy
 from sec_nodes.inference.scenes import CLASSES, render
 from sec_nodes.inference.splitting import split_graph
 
-MODEL_IDS = ('scene-l', 'scene-s', 'chain-l', 'chain-m', 'chain-s')
+CLASSIFIERS = ('scene-l', 'scene-s', 'chain-l', 'chain-m', 'chain-s')
+EXAMINED_AT_EVERY_CUT = ('scene-l', 'scene-s')  # the chains are in test_programs
 
 
-@pytest.fixture(scope='module', params=MODEL_IDS)
+@pytest.fixture(scope='module', params=EXAMINED_AT_EVERY_CUT)
 def model(request):
     return SplitModel.load(request.param)
 
 
 @pytest.fixture(scope='module')
 def models():
-    return {name: SplitModel.load(name) for name in MODEL_IDS}
+    return {name: SplitModel.load(name) for name in CLASSIFIERS}
 
 
 @pytest.fixture
@@ -82,7 +83,9 @@ def test_segments_equal_the_unsplit_graph(model):
         np.testing.assert_allclose(model.run(image), unsplit, rtol=2e-5, atol=1e-6)
 
 
-def test_cuts_and_manifest_agree(model):
+@pytest.mark.parametrize('model_id', CLASSIFIERS)
+def test_cuts_and_manifest_agree(models, model_id):
+    model = models[model_id]
     entry = load_manifest().entry(model.id)
     first, last = model.cuts[0], model.cuts[-1]
     assert (first.tensor, first.shape, first.dtype) == (
