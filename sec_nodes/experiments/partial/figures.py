@@ -8,6 +8,7 @@ from sec_nodes.experiments.partial.missions import Census, Job, Mission
 from sec_nodes.experiments.partial.plans import (
     AGILE,
     BASE,
+    BINARY,
     FREE,
     OP,
     RANDOM,
@@ -70,7 +71,7 @@ def jobs(exhibit: Exhibit, plan: Plan) -> list[Job]:
         return [*frozen(), *agile, *(drawn(plan) if exhibit != 3 else [])]
     if exhibit == 6:
         lengths = [lasting(slots) for slots in plan.slots]
-        cuts = [*frozen(FREE, (OP,)), *drawn(plan, (OP,)), free_cuts(plan)]
+        cuts = [Mission(BINARY), *frozen(FREE, (OP,)), *drawn(plan, (OP,)), free_cuts(plan)]
         return [*lengths, *cuts, *(Census(mode, plan.certified) for mode in (TIGHT, RANDOM))]
     if exhibit == 7:
         return [*(weighted(weight) for weight in plan.weights), *ends(plan)]

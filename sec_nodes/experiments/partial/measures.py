@@ -47,13 +47,14 @@ def of_uavs(flown: Flown) -> dict[str, FloatArray]:
 
 
 def of_mission(flown: Flown) -> dict[str, float]:
-    """By quantity."""
+    """By quantity; NaN for the gap of a plan that misses tasks."""
     outcome, uavs = flown.outcome, of_uavs(flown)
     objective_j = float(outcome.objective_j[0])
     bound_j = float(lower_bound_j(flown.scenario.settings, flown.state)[0])
     return {
         'objective_j': objective_j,
-        'gap_percent': 100 * (objective_j / bound_j - 1),
+        # the bound is one of plans that miss nothing
+        'gap_percent': 100 * (objective_j / bound_j - 1) if outcome.met.all() else np.nan,
         'missed': float((~outcome.met).sum()),
         'broken': float(len(flown.broken)),
         'failed_percent': 100.0 * float((~outcome.met).any()),

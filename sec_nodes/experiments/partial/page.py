@@ -26,14 +26,16 @@ _NOTES: dict[Exhibit, str] = {
     'uploads or not. BL and both TSP share the processor evenly: their upper curves coincide.',
     5: 'Energy up to a time. The curves of propulsion would be hidden behind each other: shown is '
     'what lies above flying at the speed of least power all the time, on an axis that is linear '
-    'up to 10 J and logarithmic above. Who is late computes on after the mission of 70 s.',
+    'up to 10 J and logarithmic above. Who is late computes on after the mission of 70 s. The '
+    'lower bound is one of plans that miss nothing, and so are the means above it.',
     6: 'Left: what the given tasks need even if UAVs are above all terminals at once. Middle: '
     'propulsion and service energy of all UAVs, each counted once, by the length of the mission, '
     'with the printed total; what the deadlines ask for stays as it is. Right: mode '
     '`free_split`, where the plan chooses cuts, against cuts that come with the tasks.',
     7: 'Sums over all UAVs. Each beta is planned by itself, with its own association.',
     ALGORITHM: 'The trace of `sca_bcd_single` on the default instance at the threshold 1e-3, and '
-    'where everybody ends. The lower bound is one of plans that miss nothing.',
+    'where everybody ends. Gaps are means over plans that '
+    'miss nothing.',
 }
 
 

@@ -81,6 +81,10 @@ def _trajectories(figure: Any, table: Table) -> None:
         told = f'{len(late)} missed' if len(late) else 'all in time'
         ax.set_title(f'{name}\n{cost.value:.0f} J, {told}', fontsize=8.5)
         ax.label_outer()
+    limits = np.array([[ax.get_xlim(), ax.get_ylim()] for ax in figure.axes])
+    for ax in figure.axes:
+        ax.set_xlim(limits[:, 0].min(), limits[:, 0].max())
+        ax.set_ylim(limits[:, 1].min(), limits[:, 1].max())
     figure.supxlabel(
         'One colour a UAV; discs grow with the offloaded work; red rings: deadline missed; star: '
         'depot; J: largest E_u',
@@ -191,6 +195,7 @@ def _lengths(ax: Any, table: Table) -> None:
     printed = next((row.published for row in rows if row.published is not None), None)
     if printed is not None:
         ax.axhline(printed / 1e3, color=INK, linewidth=1.0, linestyle='--', label='printed')
+    ax.margins(x=0.12)
     ax.set_xlabel('length of the mission [s]')
     ax.set_ylabel('energy of all UAVs [kJ]')
     ax.set_title('Total energy')

@@ -189,6 +189,8 @@ def _offloading(lines: Lines, plan: Plan, store: MissionStore) -> None:
         lines.add(player, 'needed_ghz', float(certificate.needed_hz[0]) / GIGAHERTZ)
         lines.add(player, 'available_ghz', float(certificate.available_hz[0]) / GIGAHERTZ)
         lines.add(player, 'certified', certificate.infeasible[0])
+    whole = Mission(BINARY)
+    lines.missions(whole, store.flown(whole), ('missed',))
     for mode in (TIGHT, RANDOM):
         shares = store.shares(Census(mode, plan.certified))
         for player, name in ((BINARY, 'binary'), (OP, 'given')):

@@ -68,6 +68,7 @@ def test_publishing_needs_everything(folder, tmp_path):
         reproduction.publish(EXPERIMENT, part, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_reproduction_from_the_first_plan_to_the_report(tmp_path):
     """Fig. 3 for real."""
     seen = []

@@ -184,6 +184,16 @@ def test_paths_servers_and_late_tasks_are_in_the_table_of_figure_3(tables):
     assert late == broken == {3, 4, 5, 7, 10, 15}
 
 
+def test_gaps_are_those_of_plans_that_miss_nothing(tables):
+    late, fine = flown(BL), flown('tsp')
+    fine = replace(fine, outcome=replace(fine.outcome, met=np.full((1, 18), True)))
+    assert np.isnan(of_mission(late)['gap_percent'])
+    assert of_mission(fine)['gap_percent'] == pytest.approx(
+        100 * (10759.637 / 9587.39 - 1), abs=1e-3
+    )
+    assert np.isnan(value(tables, 5, 'gap_percent', player=BL))
+
+
 def test_even_shares_and_distributions(tables):
     own = flown(BL)
     for uav in range(3):
