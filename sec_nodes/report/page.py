@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 
 from sec_nodes.recording.tables import TABLES
 from sec_nodes.report.carried_page import carried_alerts, carried_section, carried_tiles
-from sec_nodes.report.figures import CARRIED, Plot, overview, plots_of, single
+from sec_nodes.report.figures import CARRIED, MISSION, Plot, overview, plots_of, single
 from sec_nodes.report.figures.style import RC
 from sec_nodes.report.gallery import gallery
 from sec_nodes.report.load import Run, load_run
+from sec_nodes.report.mission_page import mission_alerts, mission_section, mission_tiles
 from sec_nodes.report.page_style import PAGE
 from sec_nodes.report.questions import judge
 from sec_nodes.report.summary import STATUSES, summarise_run
@@ -40,12 +41,13 @@ def write_report(run_dir: Path) -> Path:
         overview(run).savefig(run_dir / 'report.png', dpi=150)
         figures = _figures(plots_of(run), run)
         of_data = _figures(CARRIED, run) if len(run['relays']) else ''
+        of_mission = _figures(MISSION, run) if len(run['sorties']) else ''
     page = run_dir / 'report.html'
-    page.write_text(_page(run, figures, of_data), encoding='utf-8')
+    page.write_text(_page(run, figures, of_data, of_mission), encoding='utf-8')
     return page
 
 
-def _page(run: Run, figures: str, figures_of_data: str) -> str:
+def _page(run: Run, figures: str, figures_of_data: str, figures_of_mission: str) -> str:
     summary = summarise_run(run)
     return PAGE.format(
         name=html.escape(run.name),
@@ -53,6 +55,7 @@ def _page(run: Run, figures: str, figures_of_data: str) -> str:
         alerts=_alerts(run, summary),
         tiles=_tiles(summary),
         gallery=gallery(run),
+        mission=mission_section(run, summary['mission'], figures_of_mission),
         carried=carried_section(run, summary['carried'], figures_of_data),
         figures=figures,
         servers=_servers(summary),
@@ -86,6 +89,7 @@ def _alerts(run: Run, summary: dict[str, Any]) -> str:
         if check[name]
     ]
     texts += carried_alerts(summary['carried'])
+    texts += mission_alerts(summary['mission'])
     lines = [f'<p class="alert">{html.escape(text)}</p>' for text in texts]
     return '\n'.join(lines + [f'<p class="note">{html.escape(note)}</p>' for note in run.notes])
 
@@ -97,6 +101,7 @@ def _tiles(summary: dict[str, Any]) -> str:
     factor = summary['slots']['real_time_factor']
     tiles = (
         *carried_tiles(summary['carried']),
+        *mission_tiles(summary['mission']),
         ('tasks', f'{tasks["ended"]} / {tasks["created"]}', counts),
         ('deadlines met', percent(tasks['deadline_satisfaction']), 'of the tasks that ended'),
         (

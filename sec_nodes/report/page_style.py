@@ -91,6 +91,7 @@ details summary {{ cursor: pointer; font-weight: 600; font-size: 1.1rem; margin-
 </div>
 <main>
 {gallery}
+{mission}
 {carried}
 {figures}
 <section><h2>Servers</h2><div class="scroll"><table>

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sec_nodes.recording.tables import ENERGY
 from sec_nodes.report.carried import summarise_carried
 from sec_nodes.report.load import Run, Table, kind_of, kinds_in, kinds_of, load_run
+from sec_nodes.report.mission import summarise_mission
 from sec_nodes.report.questions import by_kind, by_model, judged
 from sec_nodes.report.statistics import ratio, statistics
 from sec_nodes.slot import Status
@@ -49,6 +50,7 @@ def summarise_run(run: Run) -> dict[str, Any]:
         'slots': _slots(run),
         'questions': _questions(answered),
         'carried': summarise_carried(run),
+        'mission': summarise_mission(run),
         'measured': _measured(answered),
         'notes': list(run.notes),
     }

@@ -13,6 +13,13 @@ from rich.text import Text
 
 from sec_nodes.report.carried_page import carried_alerts, skipped_text
 from sec_nodes.report.load import load_run
+from sec_nodes.report.mission_page import (
+    energy_text,
+    later_text,
+    mission_alerts,
+    nearest_text,
+    plans_text,
+)
 from sec_nodes.report.summary import STATUSES, summarise_run
 from sec_nodes.report.units import NONE, data, joule, percent, seconds, times
 
@@ -86,6 +93,7 @@ def _facts(summary: dict[str, Any]) -> Grid:
         f'propulsion {joule(energy["propulsion"])}',
     )
     _add_carried(grid, summary['carried'])
+    _add_mission(grid, summary['mission'])
     grid.add_row(
         'flight', NONE if rms is None else f'tracking error {rms:.2f} m rms, {top:.2f} m at most'
     )
@@ -140,6 +148,22 @@ def _add_carried(grid: Grid, carried: dict[str, Any] | None) -> None:
     grid.add_row('balance of data', '; '.join(told))
 
 
+def _add_mission(grid: Grid, mission: dict[str, Any] | None) -> None:
+    """Rows on what was planned and flown."""
+    if mission is None:
+        return
+    tasks = mission['tasks']
+    grid.add_row('plans', plans_text(mission))
+    grid.add_row(
+        'mission',
+        f'{tasks["in_time"]} of {tasks["count"]} tasks in time, '
+        f'{tasks["planned_in_time"]} by the first plan',
+    )
+    grid.add_row('uploads', later_text(mission).removeprefix('Uploads ').lower())
+    grid.add_row('largest energy', energy_text(mission))
+    grid.add_row('least distance', nearest_text(mission))
+
+
 def _complaints(summary: dict[str, Any]) -> list[str]:
     """Violations of "every task ends exactly once", and of the balance of data."""
     check = summary['exactly_once']
@@ -153,4 +177,4 @@ def _complaints(summary: dict[str, Any]) -> list[str]:
         + (' …' if len(check[name]) > 5 else '')
         for name, text in words.items()
         if check[name]
-    ] + carried_alerts(summary['carried'])
+    ] + [*carried_alerts(summary['carried']), *mission_alerts(summary['mission'])]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from sec_nodes.report.figures import carried
+from sec_nodes.report.figures import carried, mission
 from sec_nodes.report.figures.costs import draw_energy
 from sec_nodes.report.figures.flight import draw_tracking
 from sec_nodes.report.figures.orbit import draw_passes
@@ -54,9 +54,24 @@ CARRIED = (
 )
 """Figures of runs whose UAVs relay to a satellite."""
 
+MISSION = (
+    Plot('Plan and flight', mission.draw_ways, (6.6, 6.4)),
+    Plot('Tasks, planned and real', mission.draw_tasks, (6.6, 5.2)),
+    Plot('Uploads', mission.draw_stages, (6.6, 2.8)),
+    Plot('Tracking error', draw_tracking, (6.6, 2.8)),
+    Plot('Energy by UAV', mission.draw_energies, (6.6, 2.8)),
+    Plot('Distance between UAVs', mission.draw_distances, (6.6, 2.8)),
+)
+"""Figures of runs whose UAVs fly the plan of a mission."""
+
+_OF_SLOTS = (draw_map, draw_tracking, draw_timeline, draw_outcomes, draw_passes)
+"""What `MISSION` shows instead, or what missions do not have."""
+
 
 def plots_of(run: Run) -> tuple[Plot, ...]:
     """Figures on tasks and servers that have something to show."""
+    if len(run['sorties']):
+        return tuple(plot for plot in PLOTS if plot.draw not in _OF_SLOTS)
     error_m = run['uavs']['tracking_error_m']
     hovering = len(run['relays']) > 0 and not (error_m > 0).any()
     return tuple(plot for plot in PLOTS if not (hovering and plot.draw is draw_tracking))
@@ -73,13 +88,19 @@ def overview(run: Run) -> Figure:
     """Everything important on one page."""
     figure = Figure(figsize=(13.2, 11.2), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
     FigureCanvasAgg(figure)
-    titles = {plot.draw: plot.title for plot in (*PLOTS, *CARRIED)}
-    places = _relay_places(figure) if len(run['relays']) else _places(figure)
-    for letter, (draw, place) in zip('abcdefg', places, strict=True):
+    titles = {plot.draw: plot.title for plot in (*PLOTS, *CARRIED, *MISSION)}
+    places = _places_of(run)(figure)
+    for letter, (draw, place) in zip('abcdefg', places, strict=False):
         ax = figure.add_subplot(place)
         draw(ax, run)
         ax.set_title(f'{letter}   {titles[draw]}', pad=_title_pad(ax, figure))
     return figure
+
+
+def _places_of(run: Run) -> Callable[[Figure], list[tuple[Draw, SubplotSpec]]]:
+    if len(run['sorties']):
+        return _mission_places
+    return _relay_places if len(run['relays']) else _places
 
 
 def _places(figure: Figure) -> list[tuple[Draw, SubplotSpec]]:
@@ -105,6 +126,18 @@ def _relay_places(figure: Figure) -> list[tuple[Draw, SubplotSpec]]:
         (draw_latency, grid[2, 1]),
         (draw_outcomes, grid[3, 0]),
         (carried.draw_spent, grid[3, 1]),
+    ]
+
+
+def _mission_places(figure: Figure) -> list[tuple[Draw, SubplotSpec]]:
+    grid = figure.add_gridspec(4, 2, width_ratios=(1.0, 1.06), height_ratios=(1, 1, 0.8, 0.8))
+    return [
+        (mission.draw_ways, grid[0:2, 0]),
+        (mission.draw_tasks, grid[0:2, 1]),
+        (mission.draw_stages, grid[2, 0]),
+        (draw_tracking, grid[2, 1]),
+        (mission.draw_energies, grid[3, 0]),
+        (mission.draw_distances, grid[3, 1]),
     ]
 
 

@@ -33,6 +33,9 @@ def draw_tracking(ax: Axes, run: Run) -> str:
     if many:
         _envelope(ax, uavs['time_s'], uavs['tracking_error_m'], run.slot_s)
     _losses(ax, run)
+    anew_s = run['events']['time_s'][run['events']['kind'] == 'plan'][1:]
+    for time_s in anew_s:
+        ax.axvline(time_s, color=style.INK, lw=0.9, ls=':')
     ax.set_ylim(bottom=0)
     ax.set_xlim(0, max(uavs['time_s'].max(), run.slot_s))
     ax.grid(True, axis='y')
@@ -40,9 +43,15 @@ def draw_tracking(ax: Axes, run: Run) -> str:
     ax.set_ylabel('tracking error [m]')
     style.legend(ax, 6)
     rms = float(np.sqrt(np.mean(uavs['tracking_error_m'] ** 2)))
+    peaks = 'a new goal is set at the start of a slot. Dashed lines mark lost servers.'
+    if len(run['sorties']):
+        peaks = (
+            'the plan turns or changes speed, which it does at once where a slot starts. Dashed '
+            'lines mark lost servers, dotted ones new plans.'
+        )
     return (
-        f'Distance between set-point and position of each UAV: {rms:.2f} m rms. It peaks where a '
-        'new goal is set at the start of a slot. Dashed lines mark lost servers.'
+        f'Distance between set-point and position of each UAV: {rms:.2f} m rms. It peaks where '
+        f'{peaks}'
     )
 
 
