@@ -18,7 +18,9 @@ from sec_nodes.controllers.batch import (
     batch_controller_class,
     batch_controller_names,
 )
+from sec_nodes.scenarios.partial.instance import UNSERVED
 from sec_nodes.scenarios.partial.offloading import PartialOffloading
+from sec_nodes.scenarios.partial.scenario import PartialDecision
 from sec_nodes.scenarios.partial.view import Mission, mission_of, plan_of, reserved_hz
 from sec_nodes.slot import (
     DECLINED,
@@ -59,7 +61,7 @@ class MissionController(Controller):
     def _plan(self, state: SlotState, reason: str) -> SlotDecision:
         mission = mission_of(self._offloading, state, self.seed)
         controller = self.of_copies(mission.scenario, self.seed)
-        chosen = controller.decide(mission.state)
+        chosen = best_effort(mission, controller.decide(mission.state))
         bound_j = controller.bound(mission.state)
         plan = plan_of(
             self._offloading,
@@ -129,6 +131,25 @@ class MissionController(Controller):
             uav_goal_m=goal_m,
         )
         return replace(made, compute_share=cpu_hz / self._offloading.settings.uavs.cpu_hz)
+
+
+def best_effort(mission: Mission, chosen: PartialDecision) -> PartialDecision:
+    """A plan that also serves tasks which no plan can finish in time, if their UAV has begun.
+
+    They get equal parts of what the plan leaves of its processor: they will be late, not lost.
+    """
+    held = mission.state.held[0]
+    left = (chosen.server[0] == UNSERVED) & (held != UNSERVED)
+    if not left.any():
+        return chosen
+    server, cpu_hz = chosen.server[0].copy(), chosen.cpu_hz[0].copy()
+    free_hz = mission.scenario.free_hz(mission.state)[0]
+    served = server != UNSERVED
+    used_hz = np.bincount(server[served], cpu_hz[served], minlength=len(free_hz))
+    count = np.bincount(held[left], minlength=len(free_hz))
+    part_hz = np.maximum(free_hz - used_hz, 0.0) / np.maximum(count, 1)
+    server[left], cpu_hz[left] = held[left], part_hz[held[left]]
+    return replace(chosen, server=server[None], cpu_hz=cpu_hz[None])
 
 
 def reason_to_plan(scenario: PartialOffloading, state: SlotState) -> str:

@@ -278,7 +278,7 @@ def nominal_split(settings: PartialSettings, state: PartialState) -> IntArray:
         needed_hz = cut.work_cycle / np.where(in_time, left_s, 1.0)
         speed_hz.append(np.where(in_time, needed_hz, np.inf))
         capacity_bit = nominal_bit_s * cut.local_s
-        with np.errstate(divide='ignore'):
+        with np.errstate(divide='ignore', invalid='ignore'):
             fill.append(cut.program_bit / capacity_bit)
     load = np.stack(fill, axis=-1)
     cost_hz = np.where(load <= tasks.nominal_margin, np.stack(speed_hz, axis=-1), np.inf)

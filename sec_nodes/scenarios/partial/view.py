@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sec_nodes.scenarios.partial.instance import UNSERVED, PartialState, nominal_split
+from sec_nodes.scenarios.partial.instance import (
+    UNSERVED,
+    PartialState,
+    cut_tasks,
+    nominal_split,
+)
 from sec_nodes.scenarios.partial.offloading import PartialOffloading
 from sec_nodes.scenarios.partial.scenario import Partial, PartialDecision
 from sec_nodes.slot import DECLINED, FloatArray, IntArray, MissionPlan, SlotState, UploadTable
 
 _NOTHING_HZ = 1.0
 """Processor of a lost UAV: next to none, so that ratios stay finite."""
+LATE_MARGIN_S = 0.2
+"""How much later than foreseen a late program is reckoned with: UAVs are a little off their
+path [s]."""
 QUIET_DB = 0.05
 """Losses below this are rounding."""
 
@@ -89,13 +97,39 @@ def mission_of(scenario: PartialOffloading, state: SlotState, seed: int = 0) -> 
     split = nominal_split(settings, mission) if n else mission.split
     split[0, waiting:] = uploads.split[under_way]
     left = settings.model_copy(update={'slots': max(settings.slots - state.slot, 1)})
+    rest = Partial(left)
     return Mission(
-        scenario=Partial(left),
-        state=PartialState(**{**vars(mission), 'split': split}),
+        scenario=rest,
+        state=_patient(rest, replace(mission, split=split), state),
         task_id=np.concatenate([state.tasks.task_id, uploads.task_id[under_way]]),
         device_id=state.devices.device_id[device],
         due_s=created_s + allowed_s,
     )
+
+
+def _patient(scenario: Partial, mission: PartialState, state: SlotState) -> PartialState:
+    """The mission with devices that wait for programs which come late by the plan in force.
+
+    (7) asks for programs within the local time, so that nothing waits. If links turn out worse,
+    a program may come later, and its intermediate result after it: as if the device were slower.
+    """
+    if state.mission is None or not mission.n_tasks:
+        return mission
+    since = state.slot - state.mission.slot
+    path_m = state.mission.waypoint_m[:, since : since + scenario.settings.slots + 1, :2]
+    if path_m.shape[1] != scenario.settings.slots + 1:
+        return mission
+    held = mission.held[0]
+    pairs = scenario.pairs(mission, path_m[None], mission.split)
+    cuts = cut_tasks(mission, mission.split)
+    program_s = pairs.program_end_s[0, np.maximum(held, 0), np.arange(mission.n_tasks)]
+    late = (held != UNSERVED) & np.isfinite(program_s) & (program_s > cuts.local_s[0])
+    local_cycle = mission.work_cycle_per_bit * (
+        mission.data_bit
+        - np.take_along_axis(mission.splits_bit[..., 0], mission.split[..., None], axis=2)[..., 0]
+    )
+    waiting_hz = local_cycle / (mission.elapsed_s[:, None] + program_s + LATE_MARGIN_S)
+    return replace(mission, local_hz=np.where(late, waiting_hz, mission.local_hz))
 
 
 def reserved_hz(scenario: PartialOffloading, state: SlotState) -> FloatArray:

@@ -96,6 +96,48 @@ def test_a_worse_link_is_a_reason_to_plan_anew(flown):
     assert create('sca_bcd', scenario).decide(same).mission is None
 
 
+def test_a_program_that_will_be_late_holds_its_task_up_and_no_more(flown):
+    scenario, start, decision = flown
+    later = later_slot(scenario, start, decision, 12)
+    cut = start.models.front_flop[later.uploads.model, later.uploads.split]
+    local_s = cut * later.uploads.steps / start.devices.flop_s
+    left_bit = start.models.back_flop[later.uploads.model, later.uploads.split]
+    left_bit = left_bit - later.uploads.sent_bit[:, 0]
+    pressed = (left_bit / (local_s - later.time_s)).argmax()
+    loss_db = np.zeros(18)
+    loss_db[pressed] = 4.0
+    later = later_slot(scenario, start, decision, 12, loss_db)
+    mission = mission_of(scenario, later)
+    assert mission.state.local_hz[0, pressed] < start.devices.flop_s[pressed]
+    others = np.arange(18) != pressed
+    np.testing.assert_allclose(mission.state.local_hz[0, others], start.devices.flop_s[others])
+    plan = create('sca_bcd', scenario).decide(later).mission
+    assert (plan.server >= 0).all()
+    assert np.isfinite(plan.finish_s).all()
+    assert (plan.finish_s[others] <= plan.due_s[others]).all()
+
+
+def test_a_task_that_cannot_be_in_time_gets_what_is_left(flown):
+    scenario, start, decision = flown
+    later = later_slot(scenario, start, decision, 20)
+    hopeless = replace(
+        later, uploads=replace(later.uploads, deadline_s=np.where(np.arange(18) == 4, 29.0, 70.0))
+    )
+    mission = mission_of(scenario, hopeless)
+    row = mission.device_id.tolist().index(4)
+    plan = (
+        create('sca_bcd', scenario)
+        .decide(
+            replace(hopeless, mission=None)  # nothing in force: plan
+        )
+        .mission
+    )
+    assert plan.server[row] == decision.server[4]
+    assert plan.cpu_hz[row] > 0
+    assert plan.due_s[row] < plan.finish_s[row] < np.inf
+    assert scenario.fault_of(hopeless, plan) == ''
+
+
 def test_others_keep_their_plan_whatever_happens(flown):
     scenario, start, _ = flown
     controller = create('tsp', scenario)
