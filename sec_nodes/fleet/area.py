@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import chain, groupby
 
 from rich.text import Text
 
 from sec_nodes.fleet.snapshot import ServerView, Snapshot
 
-DEVICE, UAV, LINK, EMPTY = '•', '▲', '·', ' '
+DEVICE, UAV, LINK, WAY, EMPTY = '•', '▲', '·', '∙', ' '
 Cell = tuple[str, str]
 Grid = list[list[Cell]]
 
@@ -22,6 +22,7 @@ def draw_area(snapshot: Snapshot, width: int, height: int) -> list[Text]:
         height: rows of the map.
     """
     grid: Grid = [[(EMPTY, '')] * width for _ in range(height)]
+    _draw_ways(grid, snapshot, width, height)
     for device, server in snapshot.links.items():
         view = snapshot.servers.get(server)
         if device in snapshot.devices and view and view.is_uav:
@@ -34,6 +35,14 @@ def draw_area(snapshot: Snapshot, width: int, height: int) -> list[Text]:
         if view.is_uav:
             _draw_uav(grid, view, _cell(snapshot, view.position_m[:2], width, height))
     return [_line(row) for row in grid]
+
+
+def _draw_ways(grid: Grid, snapshot: Snapshot, width: int, height: int) -> None:
+    """Where the plan of a mission leads UAVs."""
+    ways = snapshot.mission.ways.values() if snapshot.mission else ()
+    for point_m in chain.from_iterable(ways):
+        column, row = _cell(snapshot, point_m, width, height)
+        grid[row][column] = (WAY, 'bright_black')
 
 
 def _cell(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 
 from rich.console import Group, RenderableType
 from rich.layout import Layout
@@ -10,6 +11,8 @@ from rich.panel import Panel
 from rich.text import Text
 
 from sec_nodes.fleet.area import draw_area
+from sec_nodes.fleet.mission_panel import mission_panel, mission_rows, mission_text
+from sec_nodes.fleet.pieces import bar, by_tier, framed, one_line, server_style
 from sec_nodes.fleet.snapshot import STAGES, STATUSES, ServerView, Snapshot, TaskView
 from sec_nodes.report.questions import FRAMES, judge
 
@@ -25,6 +28,8 @@ BORDER = 2
 FIGURES = 4
 LEAST_AREA = 14
 """Rows below which the map, with its frame and lines, gives way to what UAVs store."""
+LEAST_MAP = 8
+"""The same in missions, where it has no lines about UAVs and passes."""
 
 
 def render(snapshot: Snapshot, width: int = 100, height: int = 30) -> RenderableType:
@@ -63,7 +68,7 @@ def plain_line(snapshot: Snapshot) -> str:
         f'x{snapshot.real_time_factor:.2f}  {_controller(snapshot)}  '
         f'open {snapshot.n_open} {ended}  '
         f'p50 {snapshot.latency_p50_s:.2f} s p95 {snapshot.latency_p95_s:.2f} s  '
-        f'by {_tiers(snapshot)}' + (f'  {_carried(snapshot)}' if snapshot.relays else '')
+        f'by {_tiers(snapshot)}' + _besides(snapshot)
     )
 
 
@@ -74,29 +79,10 @@ def clock(seconds: float) -> str:
     return f'{hours}:{minute:02d}:{second:02d}' if hours else f'{minute}:{second:02d}'
 
 
-def bar(parts: Sequence[tuple[float, str]], width: int, total: float | None = None) -> Text:
-    """A bar of coloured parts.
-
-    Args:
-        parts: size and style of each part.
-        width: columns of a full bar.
-        total: size of a full bar; by default all parts together.
-    """
-    full = sum(size for size, _ in parts) if total is None else total
-    text, drawn, reached = Text(), 0, 0.0
-    for size, style in parts:
-        reached += size
-        end = round(width * reached / full) if full > 0 else 0
-        text.append('█' * (end - drawn), style)
-        drawn = max(drawn, end)
-    text.append('░' * max(width - drawn, 0), 'bright_black')
-    return text
-
-
 def _header(snapshot: Snapshot, width: int) -> Panel:
     progress = bar([(min(snapshot.slot + 1, snapshot.slots), 'cyan')], 12, max(snapshot.slots, 1))
     asked = f'of x{snapshot.speed:g}' if snapshot.speed else 'lockstep'
-    line = Text(no_wrap=True, overflow='ellipsis')
+    line = one_line()
     line.append(f'{_slot(snapshot)} ', 'bold')
     line.append_text(progress)
     line.append(f'  t {clock(snapshot.time_s)}')
@@ -107,12 +93,12 @@ def _header(snapshot: Snapshot, width: int) -> Panel:
         line = Text(f'waiting {snapshot.detail or "for the nodes"}', 'yellow', no_wrap=True)
     title = Text.assemble((snapshot.run[: width - 24] or 'sec_offload', 'bold'))
     state = Text(snapshot.state, STATE_STYLE.get(snapshot.state, 'bold green'))
-    return _panel(line, Text.assemble(title, ' ─ ', state))
+    return framed(line, Text.assemble(title, ' ─ ', state))
 
 
 def _tasks(snapshot: Snapshot, width: int, rows: int) -> Panel:
     counts = [(name, snapshot.ended.get(name, 0)) for name in STATUSES]
-    legend = Text(no_wrap=True, overflow='ellipsis')
+    legend = one_line()
     for name, count in counts:
         legend.append(f'{name} {count} ', STATUS_STYLE[name])
     parts = [(count, STATUS_STYLE[name]) for name, count in counts]
@@ -121,14 +107,14 @@ def _tasks(snapshot: Snapshot, width: int, rows: int) -> Panel:
     lines += _served(snapshot, width, free)
     if len(lines) + FIGURES < rows:
         lines.append(Text())
-    return _panel(
+    return framed(
         Group(*lines, *_figures(snapshot)), f'{snapshot.created} tasks, {snapshot.n_open} open'
     )
 
 
 def _served(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
     """A bar a server, as long as it has tasks; the busiest where there is no room for all."""
-    names = ['local', *sorted(snapshot.servers, key=_by_tier)]
+    names = ['local', *sorted(snapshot.servers, key=by_tier)]
     names += sorted(name for name in snapshot.served if name not in names)
     if len(names) > rows > 0:
         totals = {name: sum(snapshot.served.get(name, {}).values()) for name in names}
@@ -146,7 +132,7 @@ def _served_line(snapshot: Snapshot, name: str, width: int, longest: int) -> Tex
     counts = snapshot.served.get(name, {})
     total = sum(counts.values())
     view = snapshot.servers.get(name)
-    style = 'bold red strike' if view and not view.alive else _server_style(name)
+    style = 'bold red strike' if view and not view.alive else server_style(name)
     line = Text(no_wrap=True)
     line.append(f'{"not sent" if name == NOT_SENT else name:<12.12}', style)
     line.append(f'{total:>5} ')
@@ -159,56 +145,62 @@ def _served_line(snapshot: Snapshot, name: str, width: int, longest: int) -> Tex
 def _figures(snapshot: Snapshot) -> list[Text]:
     ended, total_j = snapshot.n_ended, sum(snapshot.energy_j.values())
     in_time = 100 * snapshot.ended.get('done', 0) / ended if ended else 0.0
-    latency = Text(no_wrap=True, overflow='ellipsis')
+    latency = one_line()
     latency.append('latency ', 'bold')
     latency.append(f'p50 {snapshot.latency_p50_s:.2f} s  p95 {snapshot.latency_p95_s:.2f} s')
-    energy = Text(no_wrap=True, overflow='ellipsis')
+    energy = one_line()
     energy.append('energy  ', 'bold')
     energy.append(f'{total_j:.3g} J ')
     for stage in STAGES:
         share = 100 * snapshot.energy_j.get(stage, 0.0) / total_j if total_j else 0.0
         energy.append(f' {STAGE_NAME[stage]} {share:.0f}%', STAGE_STYLE[stage])
-    answers = Text(no_wrap=True, overflow='ellipsis')
+    answers = one_line()
     answers.append('answers ', 'bold')
     right = 100 * snapshot.right / snapshot.judged if snapshot.judged else 0.0
     answers.append(f'{right:.0f} % right, ')
     answers.append(f'{in_time:.0f} % in time', 'green' if in_time >= 90 else 'yellow')
-    checks = Text(no_wrap=True, overflow='ellipsis')
+    checks = one_line()
     checks.append('checks  ', 'bold')
     checks.append(f'{snapshot.repaired} repaired, {snapshot.dropped} rejected')
     return [latency, energy, answers, checks]
 
 
 def _places(snapshot: Snapshot, width: int, height: int) -> Layout:
-    """The map; with what UAVs store below it, or in its place where there is no room for both."""
-    if not snapshot.relays:
+    """The map; with what UAVs store or serve below it, or that alone without room for both."""
+    draw: Callable[[int], Panel]
+    least = LEAST_AREA
+    if snapshot.mission is not None:
+        draw = partial(mission_panel, snapshot, snapshot.mission, width)
+        wanted, least = mission_rows(snapshot.mission) + BORDER, LEAST_MAP
+    elif snapshot.relays:
+        draw, wanted = partial(_storage, snapshot, width), len(snapshot.relays) + 2 + BORDER
+    else:
         return Layout(_area(snapshot, width, height - BORDER))
-    storage = len(snapshot.relays) + 2 + BORDER
-    if height - storage < LEAST_AREA:
-        return Layout(_storage(snapshot, width, height - BORDER))
+    if height - wanted < least:
+        return Layout(draw(height - BORDER))
     layout = Layout()
     layout.split_column(
-        Layout(_area(snapshot, width, height - storage - BORDER)),
-        Layout(_storage(snapshot, width, storage - BORDER), size=storage),
+        Layout(_area(snapshot, width, height - wanted - BORDER)),
+        Layout(draw(wanted - BORDER), size=wanted),
     )
     return layout
 
 
 def _storage(snapshot: Snapshot, width: int, rows: int) -> Panel:
     """How full each UAV is and what it passed on, and what has come down."""
-    names = sorted(snapshot.relays, key=_by_tier)
+    names = sorted(snapshot.relays, key=by_tier)
     room = max(rows - 2, 1)
     shown = names if len(names) <= room else names[: room - 1]
     lines = [_storage_line(snapshot, name, width) for name in shown]
     if len(shown) < len(names):
         lines.append(Text(f'and {len(names) - len(shown)} more', 'bright_black'))
     lines += [_contact_line(snapshot), Text(_carried(snapshot), no_wrap=True, overflow='ellipsis')]
-    return _panel(Group(*lines), 'stored [Gbit], x, upload from [s]')
+    return framed(Group(*lines), 'stored [Gbit], x, upload from [s]')
 
 
 def _storage_line(snapshot: Snapshot, name: str, width: int) -> Text:
     view, relay = snapshot.servers.get(name), snapshot.relays[name]
-    line = Text(no_wrap=True, overflow='ellipsis')
+    line = one_line()
     line.append(f'{name:<7.7}', 'cyan' if view is None or view.alive else 'bold red strike')
     if view is not None and view.storage_bit > 0:
         full = view.stored_bit / view.storage_bit
@@ -228,7 +220,7 @@ def _contact_line(snapshot: Snapshot) -> Text:
     """Whom the satellite sees."""
     over = any(relay.satellite >= 0 for relay in snapshot.relays.values())
     down = any(view.ground_contact for view in snapshot.servers.values())
-    line = Text(no_wrap=True, overflow='ellipsis')
+    line = one_line()
     for seen, whom in ((over, 'area'), (down, 'ground station')):
         line.append(f'{"★" if seen else "☆"} {whom}  ', 'magenta' if seen else 'bright_black')
     return line
@@ -241,9 +233,17 @@ def _carried(snapshot: Snapshot) -> str:
     )
 
 
+def _besides(snapshot: Snapshot) -> str:
+    """What else a line for logs tells of relays and missions."""
+    if snapshot.mission is not None:
+        return f'  {mission_text(snapshot.mission)}'
+    return f'  {_carried(snapshot)}' if snapshot.relays else ''
+
+
 def _area(snapshot: Snapshot, width: int, rows: int) -> Panel:
-    uavs = [view for view in snapshot.servers.values() if view.is_uav and not snapshot.relays]
-    uavs.sort(key=lambda view: _by_tier(view.name))
+    apart = snapshot.relays or snapshot.mission is not None
+    uavs = [view for view in snapshot.servers.values() if view.is_uav and not apart]
+    uavs.sort(key=lambda view: by_tier(view.name))
     lines = _passes(snapshot)
     room = max(rows - len(lines) - 5, 1)
     shown = uavs[:room] if len(uavs) <= room else uavs[: room - 1]
@@ -253,12 +253,12 @@ def _area(snapshot: Snapshot, width: int, rows: int) -> Panel:
     area = draw_area(snapshot, width, max(rows - len(lines), 3))
     east_m, north_m = snapshot.area_m
     title = f'{east_m:g} x {north_m:g} m  • device ▲ UAV'
-    return _panel(Group(*area, *lines), title)
+    return framed(Group(*area, *lines), title)
 
 
 def _uav_line(view: ServerView) -> Text:
     east_m, north_m, up_m = view.position_m
-    line = Text(no_wrap=True, overflow='ellipsis')
+    line = one_line()
     line.append(f'▲ {view.name:<6}', 'cyan' if view.alive else 'bold red strike')
     line.append(f'{east_m:>5.0f}{north_m:>5.0f}{up_m:>4.0f} m ±{view.tracking_error_m:.2f} m')
     if view.energy_left is not None:
@@ -269,7 +269,9 @@ def _uav_line(view: ServerView) -> Text:
 
 
 def _passes(snapshot: Snapshot) -> list[Text]:
-    """Who is up for longest, and who rises next."""
+    """Who is up for longest, and who rises next; nothing without satellites."""
+    if snapshot.mission is not None and not snapshot.passes:
+        return []
     now_s = snapshot.time_s
     up = [view for view in snapshot.passes if view.rise_s <= now_s < view.set_s]
     next_up = next((view for view in snapshot.passes if view.rise_s > now_s), None)
@@ -288,12 +290,12 @@ def _passes(snapshot: Snapshot) -> list[Text]:
 
 
 def _recent(snapshot: Snapshot, rows: int) -> Panel:
-    return _panel(Group(*(_task_line(task) for task in snapshot.recent[:rows])), 'last tasks')
+    return framed(Group(*(_task_line(task) for task in snapshot.recent[:rows])), 'last tasks')
 
 
 def _task_line(task: TaskView) -> Text:
-    line = Text(no_wrap=True, overflow='ellipsis')
-    line.append(f'{task.server:<12.12}', _server_style(task.server))
+    line = one_line()
+    line.append(f'{task.server:<12.12}', server_style(task.server))
     if task.status in ('failed', 'rejected'):
         line.append(f'{task.status}: {task.reason}', STATUS_STYLE[task.status])
         return line
@@ -312,11 +314,7 @@ def _task_line(task: TaskView) -> Text:
 
 def _events(snapshot: Snapshot, rows: int) -> Panel:
     lines = [Text(event, no_wrap=True, overflow='ellipsis') for event in snapshot.events[:rows]]
-    return _panel(Group(*lines), 'events')
-
-
-def _panel(content: RenderableType, title: str | Text) -> Panel:
-    return Panel(content, title=title, title_align='left', border_style='bright_black')
+    return framed(Group(*lines), 'events')
 
 
 def _slot(snapshot: Snapshot) -> str:
@@ -338,17 +336,3 @@ def _tiers(snapshot: Snapshot) -> str:
         if served:
             counts[tier.get(name.split('_')[0], 'devices')] += served
     return ', '.join(f'{tier} {count}' for tier, count in counts.items())
-
-
-def _by_tier(name: str) -> tuple[bool, int, str]:
-    """UAVs before satellites, each in the order of their numbers."""
-    tier, _, number = name.rpartition('_')
-    return (not tier.startswith('uav'), int(number) if number.isdigit() else 0, name)
-
-
-def _server_style(name: str) -> str:
-    if name.startswith('uav'):
-        return 'cyan'
-    if name.startswith('satellite'):
-        return 'magenta'
-    return 'green' if name == 'local' else 'bright_black'

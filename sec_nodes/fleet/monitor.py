@@ -67,6 +67,7 @@ class Monitor:
             (names.SLOT_START, self._on_slot_start),
             (names.DEVICE_REPORT, board.on_device_report),
             (names.SERVER_REPORT, board.on_server_report),
+            (names.LINK_TABLE, board.on_link_table),
             (names.ASSIGNMENTS, board.on_assignments),
             (names.SLOT_OUTCOME, board.on_slot_outcome),
             (names.TASK_OUTCOME, board.on_task_outcome),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sec_nodes.fleet.mission_board import MissionBoard
 from sec_nodes.fleet.snapshot import (
     RUN_STATES,
     STAGES,
@@ -70,6 +71,7 @@ class Scoreboard:
         self._relayed: set[tuple[int, int]] = set()
         self._uploaded_bit, self._late_batches = 0.0, 0
         self._files: dict[str, float] = {}
+        self._mission = MissionBoard(self._name)
         self._recent: deque[TaskView] = deque(maxlen=RECENT)
         self._events: deque[str] = deque(maxlen=EVENTS)
 
@@ -96,6 +98,7 @@ class Scoreboard:
                 late_batches=self._late_batches,
                 files=len(self._files),
                 delivered_bit=sum(self._files.values()),
+                mission=self._mission.view(),
                 recent=tuple(reversed(self._recent)),
                 events=tuple(reversed(self._events)),
             )
@@ -161,13 +164,26 @@ class Scoreboard:
     def on_assignments(self, message: Any) -> None:
         """sec_offload/msg/AssignmentBatch."""
         with self._lock:
-            if not message.repair:
-                self._links.clear()
-            elif message.assignments:
+            if message.repair and message.assignments:
                 self._note(f'{len(message.assignments)} tasks sent elsewhere')
+            if not message.repair and not message.mission:
+                self._links.clear()  # in a mission, uploads tell who sends to whom
+            for plan in message.mission:
+                if self._mission.on_plan(plan):
+                    self._note(f'plan by {plan.controller}: {plan.reason}')
             for assignment in message.assignments:
                 if assignment.server >= 0:
                     self._links[assignment.device_id] = self._name(assignment.server)
+
+    def on_link_table(self, message: Any) -> None:
+        """sec_offload/msg/LinkTable: how far uploads of missions have got."""
+        with self._lock:
+            for upload in message.uploads:
+                self._mission.on_upload(upload)
+                if upload.arrived_s < 0:
+                    self._links[upload.device_id] = self._name(upload.server)
+                else:
+                    self._links.pop(upload.device_id, None)
 
     def on_slot_outcome(self, message: Any) -> None:
         """sec_offload/msg/SlotOutcome."""
@@ -196,6 +212,7 @@ class Scoreboard:
             status = STATUSES[message.status]
             server = message.server_name or '-'
             self._ended[status] += 1
+            self._mission.on_outcome(message, status)
             self._served[server][status] += 1
             for stage in STAGES:
                 self._energy_j[stage] += getattr(message.energy, f'{stage}_j')

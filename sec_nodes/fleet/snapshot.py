@@ -59,6 +59,35 @@ class RelayView:
     late: bool
 
 
+MISSION_STAGES = ('program', 'device', 'intermediate', 'uav', 'done', 'missed')
+"""What a task of a mission is at: its program goes up; the device computes on; the intermediate
+result goes up; the UAV computes; answered in time, or ended otherwise."""
+
+
+@dataclass(frozen=True)
+class MissionView:
+    """A mission, and the plan in force."""
+
+    plans: int
+    """Plans so far."""
+    slot: int
+    """First slot of the plan in force."""
+    controller: str
+    largest_j: float
+    """What that plan asks of a UAV at most, for the rest of the mission [J]."""
+    bound_j: float
+    """What no plan can beat in that [J]; NaN if nobody said."""
+    stages: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Tasks by UAV and stage; '-' for those that nobody serves."""
+    ways: dict[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    """Way of each UAV in the plane [m; map]."""
+
+    @property
+    def names(self) -> list[str]:
+        """UAVs, and '-' if there are tasks that nobody serves."""
+        return [*self.ways, *(name for name in self.stages if name not in self.ways)]
+
+
 @dataclass(frozen=True)
 class PassView:
     """One pass of a satellite over the site."""
@@ -117,6 +146,8 @@ class Snapshot:
     """Files on the ground."""
     delivered_bit: float = 0.0
     """What these files stand for [bit]."""
+    mission: MissionView | None = None
+    """None in runs without missions, and before the first plan."""
     passes: tuple[PassView, ...] = ()
     recent: tuple[TaskView, ...] = ()
     """Last tasks, the newest first."""

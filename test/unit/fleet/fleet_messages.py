@@ -48,7 +48,7 @@ def server_report() -> Message:
 
 def assignments(*servers: int, repair: bool = False) -> Message:
     given = [Message(device_id=device, server=number) for device, number in enumerate(servers)]
-    return Message(assignments=given, repair=repair)
+    return Message(assignments=given, repair=repair, mission=[])
 
 
 def slot_outcome(slot: int, **changes) -> Message:
@@ -62,7 +62,7 @@ def slot_outcome(slot: int, **changes) -> Message:
 
 def task_outcome(status: int = 0, server: str = 'uav_0', **changes) -> Message:
     values = {
-        'status': status, 'server_name': server, 'latency_s': 0.5, 'deadline_s': 0.8,
+        'task_id': 0, 'status': status, 'server_name': server, 'latency_s': 0.5, 'deadline_s': 0.8,
         'answer': 'raft', 'truth': 'raft', 'reason': '', 'question_kind': '',
         'energy': Message(front_j=1.0, upload_j=2.0, back_j=3.0, download_j=4.0),
     }  # fmt: skip
@@ -89,3 +89,33 @@ def relay_report(slot: int, uav: int = 0, **changes) -> Message:
 
 def delivery(file_id: str, size_bit: float = 2e8) -> Message:
     return Message(file_id=file_id, size_bit=size_bit)
+
+
+def mission_plan(*servers: int, slot: int = 0, **changes) -> Message:
+    """A plan for two UAVs that fly east and north, and a task for each of the servers."""
+    paths = [
+        Message(server_id=0, waypoints=[point(250 + 40 * step, 250) for step in range(5)]),
+        Message(server_id=1, waypoints=[point(250, 250 + 40 * step) for step in range(5)]),
+    ]
+    values = {
+        'slot': slot, 'controller': 'sca_bcd', 'reason': 'mission start', 'paths': paths,
+        'task_id': list(range(len(servers))), 'server': list(servers),
+        'energy_j': [9675.0, 9500.0], 'bound_j': 9587.0,
+    }  # fmt: skip
+    return Message(**{**values, **changes})
+
+
+def mission_batch(plan: Message, repair: bool = False) -> Message:
+    return Message(assignments=[], repair=repair, mission=[plan])
+
+
+def link_table(*uploads: Message) -> Message:
+    return Message(uploads=list(uploads))
+
+
+def mission_upload(task_id: int, server: int = 0, **changes) -> Message:
+    values = {
+        'task_id': task_id, 'device_id': task_id, 'server': server, 'program_bit': 0.0,
+        'intermediate_bit': 0.0, 'program_s': -1.0, 'arrived_s': -1.0,
+    }  # fmt: skip
+    return Message(**{**values, **changes})
