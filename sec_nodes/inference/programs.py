@@ -41,7 +41,7 @@ def program_of(model_id: str, cut: int, *, models_dir: str | Path | None = None)
         ModelError: unknown model, or its file is missing or altered.
         ValueError: no such cut.
     """
-    graph = _graph_of(model_id, models_dir)
+    graph = graph_of(model_id, models_dir)
     last = len(graph.cuts) - 1
     if not 0 <= cut <= last:
         raise ValueError(f'cut {cut} of model {model_id!r} does not exist; 0 to {last} do')
@@ -62,7 +62,7 @@ def program_bytes(model_id: str, *, models_dir: str | Path | None = None) -> lis
     """
     noted = [cut.head_byte for cut in load_manifest(models_dir).network(model_id).cuts]
     sizes = [size for size in noted if size is not None]
-    return sizes if len(sizes) == len(noted) else sizes_of(_graph_of(model_id, models_dir))
+    return sizes if len(sizes) == len(noted) else sizes_of(graph_of(model_id, models_dir))
 
 
 def sizes_of(graph: SplitGraph) -> list[int]:
@@ -145,7 +145,12 @@ class Head:
         return self._chain.answer(scores)
 
 
-def _graph_of(model_id: str, models_dir: str | Path | None) -> SplitGraph:
+def graph_of(model_id: str, models_dir: str | Path | None = None) -> SplitGraph:
+    """The graph of a model of the manifest, for those who cut it more than once.
+
+    Raises:
+        ModelError: unknown model, or its file is missing or altered.
+    """
     folder = Path(models_dir or default_models_dir())
     entry = load_manifest(folder).network(model_id)
     return split_graph(onnx.load_model_from_string(read_checked(folder, entry.files[0])))

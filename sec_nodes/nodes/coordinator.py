@@ -35,7 +35,8 @@ FAREWELL_S = 0.3
 LONG_FAREWELL_S = 1.5
 """The same while tasks of the slot may be on their way from devices [s]."""
 LOCKSTEP_PATIENCE = 10
-"""How much longer a decision may take, or silence last, where the clock stands still."""
+"""How much longer a decision or a link table may take, or silence last, where the clock stands
+still."""
 LONGEST_NAP_S = 0.1
 """Most wall time between two looks that counts as silence of others [s]: a coordinator that was
 kept from running has not listened."""
@@ -217,7 +218,8 @@ class CoordinatorNode(SecNode):
                 self.resend(self.starts, self.start_message())
         elif self.phase is Phase.LINKING:
             self.resend(self.requests, self.dispatcher.link_request)
-            if waited_s > self.chosen.report_timeout_s + self.chosen.heartbeat_timeout_s:
+            patience_s = self.chosen.report_timeout_s + self.chosen.heartbeat_timeout_s
+            if waited_s > patience_s * (LOCKSTEP_PATIENCE if self.clock.lockstep else 1):
                 self.abort('the channel does not answer link requests')
         elif self.phase is Phase.DECIDING:
             nobody = self.states.get_subscription_count() == 0

@@ -37,13 +37,14 @@ class MissionDeviceNode(DeviceNode):
     """
 
     def __init__(self) -> None:
-        from sec_nodes.inference.programs import fingerprint, program_of
+        from sec_nodes.inference.programs import fingerprint, graph_of, head_of
 
         super().__init__()
         self.fronts_begun: dict[int, Front] = {}
         self.tensors: dict[int, tuple[Place, NDArray[np.generic]]] = {}
-        # devices share networks, and making a program takes a tenth of a second
-        self.program_of, self.fingerprint = cache(program_of), fingerprint
+        # devices share networks, and reading one takes two tenths of a second
+        self.graph_of, self.fingerprint = cache(graph_of), fingerprint
+        self.program_of = cache(lambda name, cut: head_of(self.graph_of(name), cut))
         self.programs = self.advertise(names.PROGRAM_TX)
         self.lifelines += (self.programs,)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sec_nodes.nodes.channel import ChannelNode, SlotLinks
 
 Key = tuple[int, int]
-PATIENCE_S = 3.0
+PATIENCE_S = 30.0
 """Wall time that a slot waits for what devices are to hand over, in lockstep [s]."""
 
 
