@@ -33,7 +33,7 @@ def outcomes_of(run):
     return {int(row['device_id']): row for row in run.table('outcomes')}
 
 
-def flown_decision(run, scenario):
+def flown_decision(run):
     """What was flown, as a decision on the mission: where UAVs really were, who served whom."""
     states = states_of(run)
     flown_m = np.array(
@@ -61,7 +61,7 @@ def test_a_mission_ends_as_the_scenario_says_for_where_uavs_were(start):
     settings = read_flown('partial')
     scenario = Partial(settings)
     state = scenario.reset(np.array([0]))
-    decision = flown_decision(run, scenario)
+    decision = flown_decision(run)
     outcome = scenario.evaluate(state, decision)
     rows = outcomes_of(run)
     assert {row['status'] for row in rows.values()} == {'done'}
@@ -75,9 +75,14 @@ def test_a_mission_ends_as_the_scenario_says_for_where_uavs_were(start):
             assert arrived_s == pytest.approx(outcome.upload_end_s[0, device], abs=1e-4)
             assert float(row['latency_s']) == pytest.approx(outcome.finish_s[0, device], abs=1e-3)
         assert float(row['energy_back_j']) == pytest.approx(outcome.service_j[0, device])
-    flown_j = scenario.propulsion_j(decision.waypoint_m)[0]
-    spent_j = {row['name']: float(row['energy_used_j']) for row in run.table('uavs')}
-    assert sum(spent_j.values()) == pytest.approx(flown_j.sum(), rel=0.03)
+    # autopilots bend around waypoints, and fly a little more than straight from one to the next
+    flown_j = Partial(settings.model_copy(update={'slots': SLOTS - 1})).propulsion_j(
+        decision.waypoint_m[:, :, :-1]
+    )[0]
+    by_uav = decision.server == np.arange(3)[:, None]
+    expected_j = flown_j + by_uav @ outcome.service_j[0]
+    spent_j = [server.energy_used_j for server in states_of(run)[SLOTS - 1].servers]
+    np.testing.assert_allclose(spent_j, expected_j, rtol=0.005)
     # one plan, kept: UAVs were where it wanted them
     plans = {row['plan'] for row in run.table('plans')}
     assert plans == {'0'}
