@@ -154,18 +154,21 @@ class RunFiles:
 
     def setpoint(self, uav: str, message: Any) -> None:
         """Note where a UAV shall be."""
-        self._flight.setpoint(uav, message)
+        self._tables['uavs'].add(*self._flight.setpoint(uav, message))
 
     def tracking_error(self, uav: str, message: Any) -> None:
         """Note how far a UAV is from there."""
-        self._flight.tracking_error(uav, message)
+        self._tables['uavs'].add(*self._flight.tracking_error(uav, message))
 
     def odometry(self, uav: str, message: Any) -> None:
         """Note where a UAV is."""
-        self._tables['uavs'].add(self._flight.odometry(uav, message))
+        self._tables['uavs'].add(*self._flight.odometry(uav, message))
 
     def close(self) -> None:
-        """Close every table."""
+        """Write what waits, and close every table."""
+        waiting = self._flight.rest()
+        if waiting:  # nothing can be written when it is called again
+            self._tables['uavs'].add(*waiting)
         for table in self._tables.values():
             table.close()
 

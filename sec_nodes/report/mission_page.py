@@ -13,6 +13,7 @@ from sec_nodes.report.plans import mission_tasks, plans_of
 from sec_nodes.report.units import NONE, percent, seconds, task_label
 
 _MOST_NAMES = 10
+_PUNCTUAL_S = 0.5e-3
 
 
 def mission_section(run: Run, mission: dict[str, Any] | None, figures: str) -> str:
@@ -94,14 +95,13 @@ def later_text(mission: dict[str, Any]) -> str:
     later = mission['tasks']['upload_later_s']
     if not later['count']:
         return 'No upload ended'
-    return (
-        f'Uploads ended {_later(later["p50"])} than planned (median), '
-        f'{_later(later["max"])} at worst'
-    )
+    return f'Uploads ended {_later(later["p50"])} in the median, {_later(later["max"])} at worst'
 
 
 def _later(value_s: float) -> str:
-    return f'{seconds(abs(value_s))} {"later" if value_s >= 0 else "earlier"}'
+    if abs(value_s) < _PUNCTUAL_S:
+        return 'as planned'
+    return f'{seconds(abs(value_s))} {"later" if value_s > 0 else "earlier"} than planned'
 
 
 def nearest_text(mission: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ import pytest
 
 rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 
-from geometry_msgs.msg import Point, Vector3  # noqa: E402
+from geometry_msgs.msg import Point, PoseStamped, Vector3, Vector3Stamped  # noqa: E402
 from mcap.reader import make_reader  # noqa: E402
 from nav_msgs.msg import Odometry  # noqa: E402
 from rclpy.serialization import deserialize_message  # noqa: E402
@@ -47,7 +47,8 @@ class Stage:
     TOPICS = (
         names.CLOCK, names.DEVICE_REPORT, names.TASK_OUTCOME, names.SLOT_OUTCOME,
         names.ASSIGNMENTS, names.RUN_STATE, names.SCENE, names.PAYLOAD_TX,
-        names.VEHICLE_ODOMETRY.of('uav_0'),
+        names.VEHICLE_ODOMETRY.of('uav_0'), names.VEHICLE_SETPOINT.of('uav_0'),
+        names.VEHICLE_TRACKING_ERROR.of('uav_0'),
     )  # fmt: skip
 
     def __init__(self, folder: Path) -> None:
@@ -154,6 +155,10 @@ def test_a_run_is_kept_whole(stage: Stage) -> None:
     for step in range(50):
         stage.say(names.CLOCK, clock)  # best effort: one alone might get lost
         stage.say(names.VEHICLE_ODOMETRY.of('uav_0'), odometry(), step / 50)
+        if step % 5 == 0:
+            stage.say(names.VEHICLE_SETPOINT.of('uav_0'), PoseStamped(), step / 50)
+            error = Vector3Stamped(vector=Vector3(x=float(step)))
+            stage.say(names.VEHICLE_TRACKING_ERROR.of('uav_0'), error, step / 50)
         # One row for five messages. The publisher keeps the last ten only, so no faster than that.
         stage.wait_for_rows('uavs', step // 5 + 1)
     stage.say(
@@ -176,6 +181,7 @@ def test_a_run_is_kept_whole(stage: Stage) -> None:
     assert [row['task_id'] for row in stage.rows('outcomes')] == ['1', '2']
     assert len(stage.rows('uavs')) == 10
     assert stage.rows('uavs')[3]['z_m'] == '50'
+    assert stage.rows('uavs')[3]['tracking_error_m'] == '15'
     assert stage.rows('assignments')[0]['controller'] == 'greedy'
     assert stage.rows('devices')[0]['y_m'] == '2'
     summary = json.loads((stage.folder / 'summary.json').read_text())

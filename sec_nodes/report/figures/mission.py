@@ -127,8 +127,8 @@ def draw_tasks(ax: Axes, run: Run) -> str:
         'Each task as planned (pale, above) and as it was (below); the narrow strip is the upload '
         'of its program. Devices have the colour of their UAV. '
         + (
-            f'Uploads ended {_signed(float(np.median(later_s)))} than planned in the median, '
-            f'{_signed(float(later_s.max()))} at worst. '
+            f'Intermediate results were there {_signed(float(np.median(later_s)))} than planned '
+            f'in the median, {_signed(float(later_s.max()))} at worst. '
             if len(later_s)
             else 'No task was answered. '
         )

@@ -214,31 +214,77 @@ def test_flights_are_thinned_to_ten_rows_a_second() -> None:
     assert sampler.wants('uav_0', 'setpoint', 0.05)
 
 
-def odometry(child: str, yaw: float) -> Message:
+def odometry(child: str = 'map', yaw: float = 0.0, time_s: float = 3.5) -> Message:
     quaternion = Message(x=0.0, y=0.0, z=math.sin(yaw / 2), w=math.cos(yaw / 2))
     return Message(
-        header=header(3.5), child_frame_id=child,
+        header=header(time_s), child_frame_id=child,
         pose=Message(pose=Message(position=xyz(1, 2, 3), orientation=quaternion)),
         twist=Message(twist=Message(linear=xyz(5.0, 0.0, 1.0))),
     )  # fmt: skip
 
 
+def setpoint(x: float, time_s: float = 3.5) -> Message:
+    return Message(header=header(time_s), pose=Message(position=xyz(x, 8.0, 7.0)))
+
+
+def tracking_error(length: float, time_s: float = 3.5) -> Message:
+    return Message(header=header(time_s), vector=xyz(0.0, 0.6 * length, 0.8 * length))
+
+
+def test_topics_of_a_uav_are_joined_by_instant_in_whatever_order_they_come() -> None:
+    sampler = FlightSampler(['uav_0', 'uav_1'])
+    for time_s in (0.1, 0.2, 0.3):
+        assert sampler.odometry('uav_0', odometry(time_s=time_s)) == []
+    for time_s in (0.1, 0.2):
+        assert sampler.setpoint('uav_0', setpoint(10 * time_s, time_s)) == []
+    (row,) = sampler.tracking_error('uav_0', tracking_error(1.0, 0.1))
+    assert (row['time_s'], row['setpoint_x_m'], row['tracking_error_m']) == (0.1, 1.0, 1.0)
+    assert sampler.setpoint('uav_1', setpoint(9.0, 0.2)) == []
+    (row,) = sampler.tracking_error('uav_0', tracking_error(2.0, 0.2))
+    assert (row['time_s'], row['setpoint_x_m'], row['tracking_error_m']) == (0.2, 2.0, 2.0)
+    (row,) = sampler.rest()
+    assert (row['time_s'], row['setpoint_x_m']) == (pytest.approx(0.3), 2.0)
+    assert sampler.rest() == []
+
+
+def test_a_row_waits_for_a_silent_topic_a_second_and_no_longer() -> None:
+    sampler = FlightSampler(['uav_0'])
+    sampler.setpoint('uav_0', setpoint(1.0, 0.0))
+    rows = [sampler.odometry('uav_0', odometry(time_s=time_s)) for time_s in (0.5, 1.0, 1.75)]
+    assert [[row['time_s'] for row in found] for found in rows] == [[], [], [0.5]]
+    assert rows[2][0]['setpoint_x_m'] == 1.0
+    assert 'tracking_error_m' not in rows[2][0]
+
+
+def test_a_row_that_is_overtaken_goes_with_what_was_known_then() -> None:
+    sampler = FlightSampler(['uav_0'])
+    sampler.odometry('uav_0', odometry(time_s=0.02))
+    sampler.odometry('uav_0', odometry(time_s=0.1))
+    sampler.tracking_error('uav_0', tracking_error(1.0, 0.1))
+    early, row = sampler.setpoint('uav_0', setpoint(1.0, 0.1))
+    assert (early['time_s'], row['time_s']) == (0.02, 0.1)
+    assert 'setpoint_x_m' not in early
+    assert row['tracking_error_m'] == 1.0
+
+
 def test_velocities_of_the_body_are_turned_into_the_map() -> None:
     sampler = FlightSampler(['uav_0'])
-    row = sampler.odometry('uav_0', odometry('uav_0/base_link', math.pi / 2))
+    sampler.odometry('uav_0', odometry('uav_0/base_link', math.pi / 2))
+    (row,) = sampler.rest()
     assert [row[f'v{a}_m_s'] for a in 'xyz'] == pytest.approx([0.0, 5.0, 1.0])
-    row = sampler.odometry('uav_0', odometry('map', math.pi / 2))
+    sampler.odometry('uav_0', odometry('map', math.pi / 2))
+    (row,) = sampler.rest()
     assert [row[f'v{a}_m_s'] for a in 'xyz'] == pytest.approx([5.0, 0.0, 1.0])
     assert row['time_s'] == 3.5
 
 
 def test_a_flight_row_joins_what_the_topics_of_a_uav_say() -> None:
     sampler = FlightSampler(['uav_0'])
-    sampler.setpoint('uav_0', Message(pose=Message(position=xyz(9.0, 8.0, 7.0))))
-    sampler.tracking_error('uav_0', Message(vector=xyz(0.0, 3.0, 4.0)))
+    assert sampler.setpoint('uav_0', setpoint(9.0)) == []
+    assert sampler.tracking_error('uav_0', tracking_error(5.0)) == []
     for name in ('uav_0', 'satellite_0'):
         sampler.server(Message(name=name, energy_used_j=6.0, energy_left_j=1.0, has_battery=False))
-    row = sampler.odometry('uav_0', odometry('map', 0.0))
+    (row,) = sampler.odometry('uav_0', odometry('map', 0.0))
     assert (row['setpoint_x_m'], row['tracking_error_m']) == (9.0, 5.0)
     assert (row['energy_used_j'], row['energy_left_j']) == (6.0, '')
     assert set(row) == set(TABLES['uavs'])

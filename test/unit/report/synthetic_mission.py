@@ -239,10 +239,13 @@ class _Mission:
     def _record(self, u: int, name: str, header: Message) -> None:
         self.files.setpoint(
             name,
-            Message(pose=Message(position=_xyz(*self.fleet.setpoint.position_m[u].tolist()))),
+            Message(
+                header=header,
+                pose=Message(position=_xyz(*self.fleet.setpoint.position_m[u].tolist())),
+            ),
         )
         error_m = _xyz(*self.fleet.tracking_error_m[u].tolist())
-        self.files.tracking_error(name, Message(vector=error_m))
+        self.files.tracking_error(name, Message(header=header, vector=error_m))
         motion = self.fleet.motion
         self.files.odometry(
             name,
