@@ -17,7 +17,7 @@ from sec_nodes.nodes.serving import NETWORK_QUEUE, Key, Lane
 from sec_nodes.nodes.uav import UavNode
 from sec_offload import msg
 
-PROGRAM_PATIENCE_S = 1.0
+PROGRAM_PATIENCE_S = 3.0
 """Wall time that a payload waits for its program [s]: it was sent before, on another topic."""
 MOST_EARLY = 100
 """Programs and payloads that are kept although nobody has announced them yet."""

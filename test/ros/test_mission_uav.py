@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2')
 
+from geometry_msgs.msg import Point
 from mission_stage import mission_file, plan_of
 from node_stage import Stage
 
@@ -40,6 +41,8 @@ SLOT_S = 1.4
 F_MAX_HZ = 6e9
 NETWORK, CUT, STEPS = 'scene-s', 3, 7000.0
 HALF = 0.5
+GOAL = Point(x=1.0, y=2.0, z=3.0)
+"""A goal of a slot, which no UAV of a mission may fly to."""
 _slots = itertools.count()
 _tasks = itertools.count(1)
 
@@ -75,6 +78,18 @@ def model() -> SplitModel:
     return SplitModel.load(NETWORK)
 
 
+@pytest.fixture(autouse=True)
+def tidy(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test leaves behind, the next one finds no programs."""
+    first = next(_tasks)
+    yield
+    if 'stage' in request.fixturenames:
+        stage = request.getfixturevalue('stage')
+        for task_id in range(first, next(_tasks)):
+            stage.say(names.TASK_OUTCOME, msg.TaskOutcome(task_id=task_id))
+        kept(stage, 0)
+
+
 def open_slot(stage: Stage, speed: float = 0.0) -> int:
     slot = next(_slots)
     stage.open_slot(slot, slot * SLOT_S, speed)
@@ -86,20 +101,12 @@ def assign(stage: Stage, *orders: msg.Assignment, mission: Any = ()) -> None:
     """Assignments of a new slot, once both UAVs know of them."""
     slot = open_slot(stage)
     batch = msg.AssignmentBatch(slot=slot, assignments=list(orders), mission=list(mission))
-    batch.uav_id = [0, 1]
-    batch.uav_goal = [point for _ in UAVS for point in [plan_point()]]
+    batch.uav_id, batch.uav_goal = [0, 1], [GOAL, GOAL]
     stage.say(names.ASSIGNMENTS, batch)
     stage.next(
         names.SERVER_REPORT,
         lambda report: all(state.decision_slot == slot for state in report.servers),
     )
-
-
-def plan_point() -> Any:
-    """A goal that no UAV of a mission may fly to."""
-    from geometry_msgs.msg import Point
-
-    return Point(x=1.0, y=2.0, z=3.0)
 
 
 def order_of(**fields: Any) -> msg.Assignment:
@@ -167,10 +174,9 @@ def kept(stage: Stage, count: int) -> None:
     stage.until_health('programs', lambda value: value == str(count))
 
 
-def over(stage: Stage, *orders: msg.Assignment) -> None:
-    """Say that tasks have ended."""
-    for order in orders:
-        stage.say(names.TASK_OUTCOME, msg.TaskOutcome(task_id=order.task_id, attempts=1))
+def over(stage: Stage, order: msg.Assignment) -> None:
+    """Say that a task has ended."""
+    stage.say(names.TASK_OUTCOME, msg.TaskOutcome(task_id=order.task_id, attempts=1))
 
 
 def back_s(world: World, order: msg.Assignment, share: float) -> float:
@@ -239,8 +245,6 @@ def test_tasks_compute_at_the_same_time_each_with_the_share_of_the_plan_in_force
     whole = large.run(picture(second.task_id))
     assert (result.answer, result.confidence) == large.answer(whole)
     assert answer_to(stage, other).timing.back_s == pytest.approx(back_s(world, other, HALF))
-    over(stage, first, second, other)
-    kept(stage, 0)
 
 
 def test_a_payload_that_comes_twice_is_answered_once(stage: Stage, model: SplitModel) -> None:
@@ -253,7 +257,6 @@ def test_a_payload_that_comes_twice_is_answered_once(stage: Stage, model: SplitM
     stage.until_counted('payload twice')
     answer_to(stage, order)
     assert len(stage.all(names.RESULT_TX, task_id=order.task_id)) == 1
-    over(stage, order)
 
 
 def test_topics_may_overtake_each_other(stage: Stage, model: SplitModel) -> None:
@@ -270,8 +273,6 @@ def test_topics_may_overtake_each_other(stage: Stage, model: SplitModel) -> None
     send_program(stage, program_for(late))
     answer_to(stage, late)
     assert not stage.all(names.TASK_REPORT, task_id=late.task_id)
-    over(stage, order, late)
-    kept(stage, 0)
 
 
 def test_a_payload_without_program_is_refused(stage: Stage, model: SplitModel) -> None:
@@ -356,8 +357,6 @@ def test_a_program_that_cannot_be_run_is_refused_and_the_next_is_taken(
     send(stage, payload_for(again, model))
     assert answer_to(stage, again).answer == model.answer(model.run(picture(order.task_id)))[0]
     assert not stage.all(names.RESULT_TX, task_id=order.task_id, attempt=0)
-    over(stage, order)
-    kept(stage, 0)
 
 
 def other_tensor(payload: msg.Payload) -> None:
@@ -420,8 +419,6 @@ def test_a_try_that_was_lost_elsewhere_takes_its_program_along(stage: Stage) -> 
         msg.TaskReport(kind=msg.TaskReport.LOST, task_id=order.task_id, server=0),
     )
     kept(stage, 1)
-    over(stage, stays)
-    kept(stage, 0)
 
 
 def test_a_crash_loses_programs_and_a_recovered_uav_serves_again(
@@ -450,8 +447,6 @@ def test_a_crash_loses_programs_and_a_recovered_uav_serves_again(
     send(stage, payload_for(stays, model), 'uav_1')
     answer_to(stage, stays)
     assert not stage.all(names.RESULT_TX, task_id=order.task_id, attempt=0)
-    over(stage, order, stays)
-    kept(stage, 0)
 
 
 def path(uav: int, legs: int, east_m_s: float, start: float = 250.0) -> list[tuple[float, ...]]:
@@ -467,10 +462,9 @@ def test_the_flight_is_that_of_the_fleet_model(scenario: str, world: World) -> N
     """In lockstep, step by step; a new plan replaces the old one, a bad one does not."""
     fleet = world.uavs([0, 1], 0.02)
     slots = iter(range(100))
-    plan: Any = None
 
-    def play(stage: Stage, *missions: Any) -> int:
-        """A slot; gives its number."""
+    def play(stage: Stage, mission: msg.MissionPlan) -> None:
+        """A slot with a plan in force."""
         slot = next(slots)
         stage.open_slot(slot, slot * SLOT_S)
         report = stage.next(names.SERVER_REPORT, lambda report: report.slot == slot)
@@ -481,15 +475,13 @@ def test_the_flight_is_that_of_the_fleet_model(scenario: str, world: World) -> N
             error_m = np.linalg.norm(fleet.tracking_error_m[row])
             assert state.tracking_error_m == pytest.approx(error_m)
             assert state.energy_used_j == pytest.approx(fleet.energy_used_j[row])
-        for mission in missions:
-            batch = msg.AssignmentBatch(slot=slot, mission=[mission])
-            batch.uav_id, batch.uav_goal = [0], [plan_point()]
-            stage.say(names.ASSIGNMENTS, batch)
+        batch = msg.AssignmentBatch(slot=slot, mission=[mission])
+        batch.uav_id, batch.uav_goal = [0], [GOAL]
+        stage.say(names.ASSIGNMENTS, batch)
         stage.next(
             names.SERVER_REPORT,
             lambda report: all(state.decision_slot == slot for state in report.servers),
-        ) if missions else None
-        return slot
+        )
 
     def follow(plan: msg.MissionPlan) -> None:
         for uav in (0, 1):
