@@ -270,7 +270,8 @@ def _uav_line(view: ServerView) -> Text:
 
 def _passes(snapshot: Snapshot) -> list[Text]:
     """Who is up for longest, and who rises next; nothing without satellites."""
-    if snapshot.mission is not None and not snapshot.passes:
+    tiers = [view.is_uav for view in snapshot.servers.values()]
+    if tiers and all(tiers) and not snapshot.passes:
         return []
     now_s = snapshot.time_s
     up = [view for view in snapshot.passes if view.rise_s <= now_s < view.set_s]

@@ -33,7 +33,7 @@ STAGES = {
 }
 """What a task is at, one after the other: label and colour; the first two go on side by side."""
 
-_ENDED, _WAITING = '#dcdcdc', '#ffffff'
+_ENDED = '#dcdcdc'
 _HALF = 0.36
 """Height of the bar of what was planned, and of that of what was real."""
 
@@ -138,7 +138,7 @@ def draw_tasks(ax: Axes, run: Run) -> str:
 
 def draw_stages(ax: Axes, run: Run) -> str:
     """Draw how many tasks were at what, slot by slot; returns what to see in it."""
-    uploads, outcomes = run['uploads'], run['outcomes']
+    uploads = run['uploads']
     total = len(mission_tasks(run, plans_of(run)))
     slots = np.unique(uploads['slot'])
     if not len(slots):
@@ -146,7 +146,7 @@ def draw_stages(ax: Axes, run: Run) -> str:
         return 'No upload was recorded.'
     counts = np.array([_counts(uploads.where(uploads['slot'] == slot)) for slot in slots])
     time_s = np.array([uploads['time_s'][uploads['slot'] == slot][0] for slot in slots])
-    ended = [(outcomes['ended_s'] <= at).sum() for at in time_s]
+    ended = [_ended(run, slot, at_s) for slot, at_s in zip(slots, time_s, strict=True)]
     layers = np.column_stack([ended, counts[:, ::-1]])
     looks = [('ended', _ENDED), *reversed(STAGES.values())]
     ax.stackplot(
@@ -283,6 +283,14 @@ def _counts(uploads: Table) -> list[int]:
         arrived,
     ]
     return [int(stage.sum()) for stage in stages]
+
+
+def _ended(run: Run, slot: int, start_s: float) -> int:
+    """Tasks that the channel does not list any more because they end, if not at once."""
+    uploads, outcomes = run['uploads'], run['outcomes']
+    listed = uploads['task_id'][uploads['slot'] == slot]
+    over = outcomes['ended_s'] <= start_s + run.slot_s
+    return int((over & ~np.isin(outcomes['task_id'], listed)).sum())
 
 
 def _colour(name: str, otherwise: int) -> str:

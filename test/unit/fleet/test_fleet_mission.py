@@ -110,6 +110,13 @@ def test_a_mission_is_drawn_with_the_map(snapshot: Snapshot) -> None:
     assert line.endswith('program 2 device 1 result 1 uav 1')
 
 
+def test_who_has_no_satellites_waits_for_none(board: Scoreboard) -> None:
+    alone = dataclasses.replace(board.snapshot(), mission=None)
+    assert '▲ uav_1' in drawn(alone)
+    assert 'satellite' not in drawn(alone)
+    assert 'satellite' in drawn(dataclasses.replace(alone, servers={}))
+
+
 def test_small_terminals_show_the_mission_rather_than_the_map(snapshot: Snapshot) -> None:
     text = drawn(snapshot, 80, 24)
     assert 'tasks of each UAV' in text

@@ -13,6 +13,7 @@ from synthetic_mission import Sortie, write_mission
 
 from sec_nodes.recording.tables import MISSION_TABLES, TABLES
 from sec_nodes.report import summarise
+from sec_nodes.report.figures.mission import _counts, _ended
 from sec_nodes.report.load import load_run
 from sec_nodes.report.mission import flown_j
 from sec_nodes.report.plans import (
@@ -186,6 +187,29 @@ def test_a_whole_mission_agrees_with_what_was_planned(tmp_path: Path) -> None:
         assert uav['flown_j'] == pytest.approx(uav['planned_j'], rel=0.05)
     assert mission['nearest']['flown']['distance_m'] == pytest.approx(5.0, abs=0.1)
     json.dumps(mission, allow_nan=False)
+
+
+def test_stages_of_a_slot_are_counted_once(write_tables: Writer) -> None:
+    """At 2 s one task of each stage; the first one of them is on its second try."""
+    tries = [
+        {'task_id': 1, 'program_s': 0.5, 'arrived_s': 1.5},
+        {'task_id': 1, 'attempt': 1, 'program_s': '', 'arrived_s': ''},
+        {'task_id': 2, 'program_s': 0.5, 'arrived_s': ''},
+        {'task_id': 3, 'program_s': 0.5, 'arrived_s': '', 'intermediate_bit': 1.0},
+        {'task_id': 4, 'program_s': 0.5, 'arrived_s': 1.5, 'intermediate_bit': 9.0},
+    ]
+    folder = write_tables(
+        uploads=[row('uploads', slot=1, time_s=2.0, **one) for one in tries],
+        outcomes=[
+            outcome(4, ended_s=2.5),  # still listed
+            outcome(5, ended_s=1.0),
+            outcome(6, ended_s=2.5),  # not listed any more
+            outcome(7, ended_s=9.0),
+        ],
+    )
+    run = load_run(describe(folder, slot_s=2.0))
+    assert _counts(run['uploads']) == [1, 1, 1, 1]
+    assert _ended(run, 1, 2.0) == 2
 
 
 def test_other_runs_have_no_mission(write_tables: Writer) -> None:
