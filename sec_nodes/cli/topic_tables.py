@@ -38,18 +38,27 @@ ROLES = {
 }
 LISTENS_TO_TABLES = {'_tables', '_flights', '_payloads'}
 """Methods of the recorder that list what it subscribes to."""
-WITH_RELAYS = {
-    'device': 'sec_nodes.nodes.data_source:DataSource',
-    'uav': 'sec_nodes.nodes.relay_uav:RelayUavNode',
-    'satellite': 'sec_nodes.nodes.relay_satellite:RelaySatelliteNode',
+BESIDES = {
+    'device': (
+        'sec_nodes.nodes.data_source:DataSource',
+        'sec_nodes.nodes.mission_device:MissionDeviceNode',
+    ),
+    'uav': (
+        'sec_nodes.nodes.relay_uav:RelayUavNode',
+        'sec_nodes.nodes.mission_uav:MissionUavNode',
+    ),
+    'satellite': ('sec_nodes.nodes.relay_satellite:RelaySatelliteNode',),
 }
-"""What nodes are, or have besides, where UAVs pass things on."""
+"""What nodes are, or have besides, where UAVs pass things on, and where missions are flown."""
 MONITOR = '`sec up`'
 """How the part of `sec up` that watches a run is called here."""
 VEHICLES = {
     'VEHICLE_PAYLOAD': '<server>', 'VEHICLE_RELAY': '<satellite>', 'VEHICLE_DATA': '<store>',
     **dict.fromkeys(
-        ('VEHICLE_ODOMETRY', 'VEHICLE_SETPOINT', 'VEHICLE_TRACKING_ERROR', 'VEHICLE_PATH'),
+        (
+            'VEHICLE_PROGRAM', 'VEHICLE_ODOMETRY', 'VEHICLE_SETPOINT', 'VEHICLE_TRACKING_ERROR',
+            'VEHICLE_PATH',
+        ),
         '<uav>',
     ),
 }  # fmt: skip
@@ -155,8 +164,8 @@ def _users() -> Iterator[tuple[str, list[type]]]:
             item for item in own if item.__module__ == module.__name__ and issubclass(item, Node)
         )
         parts = _parts(kind)
-        if node in WITH_RELAYS:
-            parts += [part for part in _parts(imported(WITH_RELAYS[node])) if part not in parts]
+        for place in BESIDES.get(node, ()):
+            parts += [part for part in _parts(imported(place)) if part not in parts]
         yield node, parts
     yield MONITOR, [import_module('sec_nodes.fleet.monitor').Monitor]
 
