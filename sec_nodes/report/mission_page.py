@@ -9,7 +9,7 @@ import numpy as np
 
 from sec_nodes.report.load import Run, Table
 from sec_nodes.report.mission import CLOSE_M
-from sec_nodes.report.plans import mission_tasks, plans_of
+from sec_nodes.report.plans import Plan, mission_tasks, plans_of
 from sec_nodes.report.units import NONE, percent, seconds, task_label
 
 _MOST_NAMES = 10
@@ -26,14 +26,14 @@ def mission_section(run: Run, mission: dict[str, Any] | None, figures: str) -> s
     """
     if mission is None:
         return ''
-    tasks = mission_tasks(run, plans_of(run))
+    plans = plans_of(run)
     return (
         f'<section><h2>Mission</h2><p class="lead">{_lead(mission)}</p>'
         f'{_scrolled(_plans(mission))}{figures}</section>\n'
         f'<section><h2>UAVs, planned and flown</h2><p class="lead">{_uavs_lead(mission)}</p>'
         f'{_scrolled(_uavs(mission))}</section>\n'
         f'<section><h2>Promises</h2><p class="lead">{_TASKS_LEAD}</p>'
-        f'{_scrolled(_tasks(tasks))}</section>'
+        f'{_scrolled(_tasks(plans, mission_tasks(run, plans)))}</section>'
     )
 
 
@@ -126,12 +126,13 @@ def _lead(mission: dict[str, Any]) -> str:
         f'{tasks["in_time"]} of {tasks["count"]} tasks met their deadline; the first plan had '
         f'{tasks["planned_in_time"]} of them in time. {later_text(mission)}'
         + (f'; {seconds(spare)} were to spare in the median. ' if spare is not None else '. ')
-        + f'Least distance between UAVs: {nearest_text(mission)}.'
+        + f'Least distance between UAVs: {nearest_text(mission)}. Energies of plans are those of '
+        'the UAV that needs most for the rest of the mission.'
     )
 
 
 def _plans(mission: dict[str, Any]) -> list[str]:
-    heads = ('from slot', 'by', 'because', 'tasks', 'in time', 'largest energy', 'over bound')
+    heads = ('from slot', 'by', 'because', 'tasks', 'in time', 'energy', 'over bound')
     return [_row(heads, 'th')] + [
         _row(
             (
@@ -177,15 +178,16 @@ def _uavs(mission: dict[str, Any]) -> list[str]:
 
 _TASKS_LEAD = (
     'What the last plan about a task promised, and what came of it. Instants are in seconds '
-    'of the simulation, differences count from the promise. Program is when all of it was there, '
-    'upload when the intermediate result was as well.'
+    'of the simulation, in brackets how much later than promised. Program is when all of it was '
+    'there, upload when the intermediate result was as well.'
 )
 
 
-def _tasks(tasks: Table) -> list[str]:
+def _tasks(plans: list[Plan], tasks: Table) -> list[str]:
+    slot_of = {plan.number: plan.slot for plan in plans}
     heads = (
-        'device', 'UAV', 'cut', 'plan', 'program', 'upload planned', 'real', 'answer planned',
-        'real', 'deadline', 'status',
+        'device', 'UAV', 'cut', 'plan of slot', 'program', 'upload (to plan)', 'answer (to plan)',
+        'deadline', 'status',
     )  # fmt: skip
     rows = [_row(heads, 'th')]
     for k in range(len(tasks)):
@@ -196,11 +198,9 @@ def _tasks(tasks: Table) -> list[str]:
                     f'd{tasks["device_id"][k]}',
                     html.escape(str(tasks['server_name'][k]).replace('_', ' ')),
                     str(tasks['split'][k]),
-                    str(tasks['plan'][k]),
+                    str(slot_of[int(tasks['plan'][k])]),
                     _instant(tasks['program_s'][k]),
-                    _instant(tasks['planned_upload_end_s'][k]),
                     _after(tasks['upload_end_s'][k], tasks['planned_upload_end_s'][k]),
-                    _instant(tasks['planned_finish_s'][k]),
                     _after(tasks['finish_s'][k], tasks['planned_finish_s'][k]),
                     _instant(tasks['due_s'][k]),
                     f'<b class="{status}">{status}</b>',
@@ -215,8 +215,10 @@ def _instant(time_s: float) -> str:
 
 
 def _after(real_s: float, planned_s: float) -> str:
-    if not np.isfinite(real_s - planned_s):
-        return _instant(real_s)
+    if not np.isfinite(real_s):
+        return f'{NONE} (planned {_instant(planned_s)})'
+    if not np.isfinite(planned_s):
+        return f'{real_s:.2f} (never planned)'
     return f'{real_s:.2f} ({real_s - planned_s:+.2f})'
 
 
