@@ -9,7 +9,7 @@ from sec_nodes.scenarios.partial.instance import UNSERVED, PartialState, cut_tas
 from sec_nodes.scenarios.partial.scenario import Pairs, Partial
 from sec_nodes.slot import FloatArray, IntArray
 
-_GAP = 1e-9
+_GAP = 1e-6
 _ROUNDING = 1e-9
 
 

@@ -15,7 +15,8 @@ from sec_nodes.scenarios.partial.instance import UNSERVED
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
 _SUM_WEIGHT = 0.01
-_GAIN_J = 1e-6
+_GAIN_J = 0.03
+"""Least gain of merit for which a task is moved: a few joules of the sum of all costs."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,17 @@ class Exchange:
         self.sharpened = sharpened
         self.n_uavs = len(tables)
         self.n_tasks = tables[0].cost_j.shape[1]
-        # (3, P, N): cost, shortage, load
+        # (3, N + 1, P): cost, shortage, load; a last column of zeros stands for no task
         self.columns = {
-            id(table): np.stack([table.cost_j, table.shortage, table.load]) for table in tables
+            id(table): np.stack(
+                [_padded(table.cost_j), _padded(table.shortage), _padded(table.load)]
+            )
+            for table in tables
         }
 
     def worth(self, uav: int, member: BoolArray) -> Worth:
         """What groups (G, N) are worth on a UAV, (G,)."""
-        total = self.columns[id(self.tables[uav])] @ member.T.astype(float)
+        total = member.astype(float) @ self.columns[id(self.tables[uav])][:, :-1]
         least_j = self.sharpened.least_fixed_j + member @ self.sharpened.least_j
         return self._best(uav, total, least_j)
 
@@ -89,13 +93,10 @@ class Exchange:
         server = server.copy()
         worths = self.worths(server)
         while True:
-            for uav in _costliest_first(worths):
-                found = self._best_exchange(server, worths, uav)
-                if found is not None:
-                    server, worths = found
-                    break
-            else:
+            found = self._gain(server, worths)
+            if found is None:
                 return server
+            server, worths = found
 
     def around(self, server: IntArray) -> list[tuple[float, IntArray]]:
         """All associations one exchange away from one (N,), with their merits, best first."""
@@ -108,23 +109,18 @@ class Exchange:
         ]
         return sorted(found, key=lambda pair: pair[0])
 
-    def _best_exchange(
-        self, server: IntArray, worths: Worth, uav: int
-    ) -> tuple[IntArray, Worth] | None:
-        """The best exchange between a UAV and any other that lowers the merit."""
-        best, chosen = float(merit(worths)) - _GAIN_J, None
-        for other in range(self.n_uavs):
-            if other == uav:
-                continue
+    def _gain(self, server: IntArray, worths: Worth) -> tuple[IntArray, Worth] | None:
+        """The best exchange of the first UAVs that have a good one, costliest with cheapest."""
+        order = _costliest_first(worths)
+        now = float(merit(worths))
+        for uav, other in ((u, o) for u in order for o in order[::-1] if u != o):
             tasks, backs = _candidates(server, uav), _candidates(server, other)
             value = self._merits(worths, uav, other, tasks, backs, server)
-            if value.min() < best:
-                at = np.unravel_index(value.argmin(), value.shape)
-                best, chosen = float(value.min()), (other, tasks[at[0]], backs[at[1]])
-        if chosen is None:
-            return None
-        server = self._exchanged(server, uav, *chosen)
-        return server, self.worths(server)
+            if value.min() < now - _GAIN_J:
+                task, back = np.unravel_index(value.argmin(), value.shape)
+                new = self._exchanged(server, uav, other, tasks[task], backs[back])
+                return new, self.worths(new)
+        return None
 
     def _exchanges(
         self, server: IntArray, worths: Worth, uav: int, other: int
@@ -174,24 +170,27 @@ class Exchange:
     def _swapped(self, uav: int, member: BoolArray, out: IntArray, into: IntArray) -> Worth:
         """What a group (N,) is worth without one and with another task, (out, in)."""
         columns = self.columns[id(self.tables[uav])]
-        padded = np.concatenate([columns, np.zeros((*columns.shape[:2], 1))], axis=2)
-        base = columns[:, :, member].sum(axis=2)[..., None, None]
+        base = columns[:, :-1][:, member].sum(axis=1)[:, None, None]
         # UNSERVED is -1 and so picks the column of zeros
-        total = base - padded[:, :, out][..., None] + padded[:, :, None, into]
+        total = base - columns[:, out][:, :, None] + columns[:, None, into]
         least = np.append(self.sharpened.least_j, 0.0)
         least_j = self.sharpened.least_fixed_j + self.sharpened.least_j @ member
         return self._best(uav, total, least_j - least[out][:, None] + least[into])
 
     def _best(self, uav: int, total: FloatArray, least_j: FloatArray) -> Worth:
-        """The best row's worth for sums (3, P, ...) over groups that cost at least so much."""
-        fixed_j = self.tables[uav].fixed_j.reshape(-1, *(1,) * (total.ndim - 2))
-        cost_j = fixed_j + total[0]
+        """The best path's worth for sums (3, ..., P) over groups that cost at least so much."""
+        cost_j = self.tables[uav].fixed_j + total[0]
         short = total[1] + np.maximum(total[2] - 1.0, 0.0)
-        row = (cost_j + SHORTAGE_J * short).argmin(axis=0)[None]
-        cost_j = np.take_along_axis(cost_j, row, axis=0)[0]
-        shortage = np.take_along_axis(short, row, axis=0)[0]
+        path = (cost_j + SHORTAGE_J * short).argmin(axis=-1)[..., None]
+        cost_j = np.take_along_axis(cost_j, path, axis=-1)[..., 0]
+        shortage = np.take_along_axis(short, path, axis=-1)[..., 0]
         cost_j = least_j + self.sharpened.share * np.maximum(cost_j - least_j, 0.0)
         return Worth(cost_j, self.sharpened.share * np.where(shortage > 1e-9, shortage, 0.0))
+
+
+def _padded(values: FloatArray) -> FloatArray:
+    """(N + 1, P) of values (P, N)."""
+    return np.concatenate([values.T, np.zeros((1, len(values)))])
 
 
 def _candidates(server: IntArray, uav: int) -> IntArray:

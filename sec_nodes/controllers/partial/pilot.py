@@ -18,6 +18,8 @@ QUICK_STEPS, QUICK_GAIN = 6, 5e-4
 """Steps of successive convex approximation of a first try, and the gain that ends them."""
 MENDED = 3
 """Guesses from which a group is tried whose constraints are hard to keep."""
+HOPELESS = 0.06
+"""Shortage after mending from which no further step is tried."""
 FINAL_STEPS, FINAL_GAIN = 30, 2e-5
 """The same for paths that are flown."""
 
@@ -132,6 +134,8 @@ class Pilot:
         guess_j = start.cost_j if start.shortage == 0 else np.inf
         if start.shortage > 0:
             start = trajectory.mend(path_m)
+        if start.shortage > HOPELESS:
+            return start, guess_j
         return trajectory.improve(start.path_m, steps, gain), guess_j
 
     def _learn(self, uav: int, path_m: FloatArray) -> None:

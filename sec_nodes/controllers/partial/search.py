@@ -27,9 +27,11 @@ from sec_nodes.scenarios.partial.bounds import (
 from sec_nodes.scenarios.partial.instance import UNSERVED, PartialState, cut_tasks
 from sec_nodes.slot import BoolArray, FloatArray, IntArray
 
-SECTOR_STARTS = 8
-RANDOM_STARTS = 8
-"""Associations from which guesses are improved."""
+STARTS = 24
+"""Sectors, and as many random associations, from which guesses are improved, over the number of
+UAVs: large fleets have many more exchanges for each."""
+LEAST_STARTS = 2
+"""The same for the largest fleets."""
 KEPT = 8
 """Guessed associations whose paths are optimised."""
 FLIGHTS_PER_UAV = 10
@@ -105,9 +107,10 @@ class Search:
         """The best plan that is found."""
         if self.state.n_tasks:
             for server in self._starts():
-                self._try(server)
+                if not self._close():
+                    self._try(server)
             for _ in range(ROUNDS):
-                if self.best_cost_j <= self.bound_j * (1 + CLOSE) or not self._improve():
+                if self._close() or not self._improve():
                     break
         return self._finished()
 
@@ -115,8 +118,9 @@ class Search:
         """Different associations (N,) that are best by the guess."""
         state, n_tasks = self.state, self.state.n_tasks
         cuts = sector_cuts(state.terminal_m[0], state.depot_m[0], self.n_uavs)
-        starts = cuts[:: -(-len(cuts) // SECTOR_STARTS)]
-        draw = np.arange(RANDOM_STARTS)
+        count = max(STARTS // self.n_uavs, LEAST_STARTS)
+        starts = cuts[:: -(-len(cuts) // count)]
+        draw = np.arange(count)
         level = randomness.uniform(self.seed, Stream.CONTROLLER, draw, 0, n_tasks)
         starts += list((level * self.n_uavs).astype(np.int64))
         exchange = self._exchange(1.0)
@@ -154,19 +158,33 @@ class Search:
         return True
 
     def _finished(self) -> Found:
-        """Optimise the best paths to the end, and leave out what does not fit."""
-        server, split = self.best.copy(), self.state.split[0].copy()
-        path_m = []
+        """Optimise the best paths to the end, and leave out what does not fit anywhere."""
+        groups = [self.best == uav for uav in range(self.n_uavs)]
+        flown = [self.pilot.polish(uav, member) for uav, member in enumerate(groups)]
         for uav in range(self.n_uavs):
-            member = server == uav
-            flown = self.pilot.polish(uav, member)
-            while flown.descent.shortage > 0 and member.any():
-                member = self._without_worst(uav, member)
-                flown = self.pilot.polish(uav, member)
-            server[(server == uav) & ~member] = UNSERVED
-            split[member] = flown.split[member]
-            path_m.append(flown.descent.path_m)
-        return Found(np.stack(path_m), server, split)
+            while flown[uav].descent.shortage > 0 and groups[uav].any():
+                groups[uav] = self._without_worst(uav, groups[uav])
+                flown[uav] = self.pilot.polish(uav, groups[uav])
+        for task in np.flatnonzero(~np.any(groups, axis=0)).tolist():
+            for uav in self._roomiest(groups, task):
+                larger = groups[uav] | (np.arange(self.state.n_tasks) == task)
+                tried = self.pilot.polish(uav, larger)
+                if tried.descent.shortage == 0:
+                    groups[uav], flown[uav] = larger, tried
+                    break
+        server, split = np.full(self.state.n_tasks, UNSERVED), self.state.split[0].copy()
+        for uav, member in enumerate(groups):
+            server[member], split[member] = uav, flown[uav].split[member]
+        return Found(np.stack([end.descent.path_m for end in flown]), server, split)
+
+    def _roomiest(self, groups: list[BoolArray], task: int) -> IntArray:
+        """UAVs that may serve a task, those first that would miss least."""
+        this = np.arange(self.state.n_tasks) == task
+        exchange = self._exchange(1.0)
+        worths = [exchange.worth(uav, (member | this)[None]) for uav, member in enumerate(groups)]
+        order = np.argsort([worth.shortage[0] for worth in worths], kind='stable')
+        held = self.state.held[0, task]
+        return order if held == UNSERVED else order[order == held]
 
     def _without_worst(self, uav: int, member: BoolArray) -> BoolArray:
         """A group (N,) without the task whose absence helps most."""
@@ -175,6 +193,11 @@ class Search:
         smaller[np.arange(len(tasks)), tasks] = False
         worth = self._exchange(1.0).worth(uav, smaller)
         return np.asarray(smaller[np.lexsort((worth.cost_j, worth.shortage))[0]])
+
+    def _close(self) -> bool:
+        """Whether nothing is left to find."""
+        short = self.best_merit >= SHORTAGE_J
+        return not short and self.best_cost_j <= self.bound_j * (1 + CLOSE)
 
     def _exchange(self, share: float) -> Exchange:
         return Exchange(self.pilot.tables, Sharpened(self.fixed_j, self.least_j, share))

@@ -9,6 +9,7 @@ above, and so the processor speed from below that a task of Liu et al., Sensors 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from sec_nodes.scenarios.partial.scenario import (
     TOLERANCE_M_S,
     TOLERANCE_S,
     Partial,
+    PartialDecision,
     least_cpu_hz,
 )
 from sec_nodes.scenarios.partial.uploads import first_passage_s, uploaded_bit
@@ -92,6 +94,28 @@ def explain(scenario: Partial, state: PartialState, copy: int = 0) -> tuple[Reas
         or _apart(scenario, one, needs, free_hz, others)
     )
     return (*_home(scenario, one), *alone, *together)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be said about a plan of one copy."""
+
+    status: Literal['solved', 'infeasible', 'not found']
+    """`solved`: every deadline is met and nothing is broken. `infeasible`: no plan can do that,
+    see the reasons. `not found`: neither this plan does it, nor is it proven that none can."""
+    reasons: tuple[Reason, ...]
+
+
+def verdict(
+    scenario: Partial, state: PartialState, plan: PartialDecision, copy: int = 0
+) -> Verdict:
+    """Whether a plan for a copy of a state does all that is asked, or why none can."""
+    one = slice(copy, copy + 1)
+    outcome = scenario.evaluate(state.only(one), plan.only(one))
+    if outcome.met.all() and not any(count.any() for count in outcome.violations.values()):
+        return Verdict('solved', ())
+    reasons = explain(scenario, state, copy)
+    return Verdict('infeasible' if reasons else 'not found', reasons)
 
 
 def least_needs(scenario: Partial, state: PartialState) -> Needs:

@@ -70,10 +70,18 @@ class TestBaselines:
 
 class TestContract:
     def test_all_are_known(self):
-        assert batch_controller_names('partial') == ['descent', 'ellipse', 'tsp', 'tsp_hover']
+        assert batch_controller_names('partial') == [
+            'binary',
+            'descent',
+            'ellipse',
+            'sca_bcd',
+            'sca_bcd_single',
+            'tsp',
+            'tsp_hover',
+        ]
         assert Partial.reference in batch_controller_names('partial')
 
-    @pytest.mark.parametrize('name', ['descent', 'ellipse', 'tsp', 'tsp_hover'])
+    @pytest.mark.parametrize('name', batch_controller_names('partial'))
     def test_a_batch_is_decided_as_its_copies_are(self, name, monkeypatch):
         monkeypatch.setattr(partial_descent, 'RANDOM_STARTS', 2)
         scenario, state = world('partial:tight', [3, 4, 3], **SMALL)

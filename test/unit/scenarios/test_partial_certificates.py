@@ -12,7 +12,7 @@ from partial_worlds import small_world
 
 from sec_nodes.physics.urban import rate_bit_s
 from sec_nodes.scenarios.partial import Partial
-from sec_nodes.scenarios.partial.certificates import explain, least_needs
+from sec_nodes.scenarios.partial.certificates import explain, least_needs, verdict
 from sec_nodes.scenarios.partial.occupancy import occupancy
 from sec_nodes.scenarios.partial.packing import groups_apart, needed_tasks, parting
 from sec_nodes.scenarios.registry import read_settings
@@ -105,6 +105,16 @@ def triangle():
         deadline_s=np.full((1, 3), 60.0),
         splits_bit=np.broadcast_to(np.array([program_bit, 1e5]), state.splits_bit.shape),
     )
+
+
+def test_a_verdict_says_solved_infeasible_or_not_found():
+    scenario, state, plan = small_world()
+    assert verdict(scenario, state, plan).status == 'solved'
+    late = with_task(state, 0, deadline_s=17.38)
+    judged = verdict(scenario, late, plan)
+    assert judged.status == 'infeasible' and judged.reasons[0].tasks == (0,)
+    idle = replace(plan, server=np.full((1, 3), -1))
+    assert verdict(scenario, state, idle) == type(judged)('not found', ())
 
 
 def test_a_uav_that_cannot_get_home():
