@@ -16,7 +16,7 @@ from sec_nodes.simulation import systems
 from sec_nodes.simulation.results import write_results
 from sec_nodes.simulation.run import Trace, check_slots, episode_seeds, simulate
 from sec_nodes.simulation.statistics import certificate, compare, extra_figures, uneven
-from sec_nodes.simulation.tables import comparison_tables, notes
+from sec_nodes.simulation.tables import comparison_tables, notes, obstacle_lines
 
 ALL = 'all'
 """Stands for every controller of the scenario."""
@@ -76,6 +76,9 @@ def carry_out(order: Order, console: Console) -> Path:
         episodes, slots, subject, proof, paired=reference is not None, uneven=uneven(rows)
     ):
         console.print(Text(line))
+    obstacles = scenario.obstacles(scenario.reset(seed))
+    for line in obstacle_lines(obstacles, episodes):
+        console.print(Text(line))
     description = {
         'scenario': order.scenario,
         'settings': scenario.settings.model_dump(mode='json'),
@@ -83,6 +86,7 @@ def carry_out(order: Order, console: Console) -> Path:
         'episodes': episodes,
         'seed': order.seed,
         'reference': reference,
+        'obstacles': obstacles,
     }
     write_results(folder, traces, rows, proof, description)
     console.print(Text(f'Written to {folder}: summary.json, episodes.csv, slots.csv, '

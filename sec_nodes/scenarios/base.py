@@ -79,6 +79,13 @@ class Scenario(ABC, Generic[StateT, DecisionT, OutcomeT]):
     def step(self, state: StateT, decision: DecisionT) -> tuple[StateT, OutcomeT]:
         """The outcome of a slot and the state at the start of the next one."""
 
+    def obstacles(self, state: StateT) -> dict[int, tuple[str, ...]]:
+        """Why no decision can do all that is asked, by copy; proofs, in sentences.
+
+        Copies of which nothing is proven are left out.
+        """
+        return {}
+
     @abstractmethod
     def summarise(self, state: StateT, outcome: OutcomeT) -> SlotSummary:
         """The outcome of a slot in the figures that every scenario has."""

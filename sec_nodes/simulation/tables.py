@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -18,6 +18,8 @@ MAIN = {
     'energy_j': 'energy [J]',
     'completion': 'completed [%]',
 }
+EPISODES_SHOWN = 5
+"""Episodes whose proofs are printed."""
 UNITS = {'s': 's', 'j': 'J', 'mbit': 'Mbit', 'w': 'W', 'm': 'm', 'percent': '%', 'ms': 'ms'}
 
 
@@ -47,6 +49,23 @@ def comparison_tables(
         second.add_row(Text(heading(name)), *(_short(row.figures[name].mean) for row in rows))
     second.add_row(Text('decides in [ms]'), *(_short(1e3 * row.decide_s) for row in rows))
     return [first, second]
+
+
+def obstacle_lines(obstacles: Mapping[int, Sequence[str]], episodes: int) -> list[str]:
+    """Why in some episodes not everything can be done, whoever decides; none if nothing is known.
+
+    Args:
+        obstacles: proofs by episode.
+        episodes: how many were played.
+    """
+    if not obstacles:
+        return []
+    count, of = _count(len(obstacles), 'episode'), f' of {episodes}' if episodes > 1 else ''
+    lines = [f'In {count}{of} no decision can do all that is asked:']
+    for episode in list(obstacles)[:EPISODES_SHOWN]:
+        lines += [f'  episode {episode}: {text}' for text in obstacles[episode]]
+    left = len(obstacles) - EPISODES_SHOWN
+    return [*lines, f'  and {left} more, see summary.json'] if left > 0 else lines
 
 
 def notes(

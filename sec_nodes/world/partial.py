@@ -36,7 +36,7 @@ JERK_M_S3 = 20.0
 """As in config/scenarios/survey.yaml."""
 PLANNING_S = 120.0
 """Wall time that the first plan may take [s]: UAVs have not left yet."""
-REPLANNING_S = 5.0
+REPLANNING_S = 10.0
 """Wall time that a later plan may take [s]: UAVs follow the one in force."""
 
 

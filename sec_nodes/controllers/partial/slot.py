@@ -1,8 +1,9 @@
 """The controllers of partial for single slots, as the ROS nodes have them.
 
 They plan the whole mission in its first slot and leave the plan alone from then on, unless there
-is a reason to plan anew: a link that is worse than the plan reckons with, a UAV that is lost or
-off its path, or a task that must be sent again.
+is a reason to plan anew: a link that is worse than the plan reckons with, a UAV that is off its
+path, or a task that must be sent again. A new plan begins where the plan in force will have UAVs
+at the end of the slot, so that they never jump.
 """
 
 from __future__ import annotations
@@ -18,10 +19,18 @@ from sec_nodes.controllers.batch import (
     batch_controller_class,
     batch_controller_names,
 )
+from sec_nodes.physics.energy import propulsion_power_w
 from sec_nodes.scenarios.partial.instance import UNSERVED
 from sec_nodes.scenarios.partial.offloading import PartialOffloading
 from sec_nodes.scenarios.partial.scenario import PartialDecision
-from sec_nodes.scenarios.partial.view import Mission, mission_of, plan_of, reserved_hz
+from sec_nodes.scenarios.partial.view import (
+    Mission,
+    measured_loss_db,
+    mission_of,
+    one_slot_ahead,
+    plan_of,
+    reserved_hz,
+)
 from sec_nodes.slot import (
     DECLINED,
     FloatArray,
@@ -53,24 +62,30 @@ class MissionController(Controller):
     def decide(self, state: SlotState) -> SlotDecision:
         """Plan if there is a reason to, else answer what is asked within the plan in force."""
         reason = reason_to_plan(self._offloading, state)
-        plannable = state.slot < self._offloading.settings.slots
+        plannable = state.slot + 1 < self._offloading.settings.slots
         if reason and plannable and (state.mission is None or self.name in REPLANNERS):
             return self._plan(state, reason)
         return self._keep(state)
 
     def _plan(self, state: SlotState, reason: str) -> SlotDecision:
-        mission = mission_of(self._offloading, state, self.seed)
+        """A plan from the start of the next slot on; of this one if UAVs follow none."""
+        at_once = state.mission is None or off_path_m(state).max(initial=0.0) > OFF_PATH_M
+        begun = state if at_once else one_slot_ahead(self._offloading, state)
+        loss_db = measured_loss_db(self._offloading, state)
+        mission = mission_of(self._offloading, begun, self.seed, loss_db)
         controller = self.of_copies(mission.scenario, self.seed)
         chosen = best_effort(mission, controller.decide(mission.state))
         bound_j = controller.bound(mission.state)
         plan = plan_of(
             self._offloading,
-            state,
+            begun,
             mission,
             chosen,
             float(bound_j[0]) if bound_j is not None else np.nan,
-            reason,
+            reason + not_served(mission, chosen),
         )
+        if not at_once:
+            plan = after_this_slot(self._offloading, state, plan)
         answered = slice(0, state.n_tasks)
         return replace(
             self._tasks(
@@ -133,6 +148,39 @@ class MissionController(Controller):
         return replace(made, compute_share=cpu_hz / self._offloading.settings.uavs.cpu_hz)
 
 
+def not_served(mission: Mission, chosen: PartialDecision) -> str:
+    """Whom a plan leaves out, with the proofs that it must; empty if nobody."""
+    left = mission.device_id[chosen.server[0] == UNSERVED]
+    if not len(left):
+        return ''
+    named = f'; not served: devices {", ".join(map(str, left.tolist()))}'
+    # proofs count tasks as the mission does
+    if (mission.device_id != np.arange(len(mission.device_id))).any():
+        return named
+    proofs = mission.scenario.obstacles(mission.state).get(0, ('no room was found',))
+    return f'{named} ({"; ".join(proofs)})'
+
+
+def after_this_slot(
+    scenario: PartialOffloading, state: SlotState, plan: MissionPlan
+) -> MissionPlan:
+    """A plan for the next slot, preceded by what the plan in force has for this one.
+
+    Lost UAVs, which cannot follow any, are where the new plan has them begin.
+    """
+    leg_m = waypoints_of(state)
+    lost = ~state.servers.alive[: state.n_uavs]
+    here_m = np.where(lost[:, None, None], plan.waypoint_m[:, :1], leg_m[:, :1])
+    speed_m_s = np.linalg.norm(leg_m[:, 1] - leg_m[:, 0], axis=1) / state.slot_s
+    flown_j = state.slot_s * propulsion_power_w(speed_m_s, scenario.settings.wing)
+    return replace(
+        plan,
+        slot=state.slot,
+        waypoint_m=np.concatenate([here_m, plan.waypoint_m], axis=1),
+        energy_j=plan.energy_j + np.where(lost, 0.0, flown_j),
+    )
+
+
 def best_effort(mission: Mission, chosen: PartialDecision) -> PartialDecision:
     """A plan that also serves tasks which no plan can finish in time, if their UAV has begun.
 
@@ -157,11 +205,9 @@ def reason_to_plan(scenario: PartialOffloading, state: SlotState) -> str:
     plan = state.mission
     if plan is None:
         return 'mission start'
-    m = state.n_uavs
     if state.n_tasks:
         return f'{state.n_tasks} tasks must be sent again'
-    off_m = np.linalg.norm(waypoints_of(state)[:, 0] - state.servers.position_m[:m], axis=1)
-    off_m = np.where(state.servers.alive[:m], off_m, 0.0)
+    off_m = off_path_m(state)
     if off_m.max(initial=0.0) > OFF_PATH_M:
         return f'UAV {off_m.argmax()} is {off_m.max():.0f} m off its path'
     mission = mission_of(scenario, state)
@@ -179,6 +225,13 @@ def _worse_link(mission: Mission, plan: MissionPlan) -> str:
     count = int((worse_db > WORSE_DB).sum())
     others = f' and {count - 1} more' if count > 1 else ''
     return f'the links of device {device}{others} are {worse_db.max():.1f} dB worse than planned'
+
+
+def off_path_m(state: SlotState) -> FloatArray:
+    """(M,) how far each living UAV is from where the plan in force wants it; 0 for lost ones."""
+    m = state.n_uavs
+    off_m = np.linalg.norm(waypoints_of(state)[:, 0] - state.servers.position_m[:m], axis=1)
+    return np.where(state.servers.alive[:m], off_m, 0.0)
 
 
 def waypoints_of(state: SlotState) -> FloatArray:

@@ -118,6 +118,12 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
         self.wing = settings.wing
         if settings.tasks.file is not None:  # a wrong file shows before anything is planned
             read_instance(settings, settings.tasks.file, np.zeros(1, dtype=np.int64))
+        for shadow in settings.radio.shadows:
+            if shadow.terminal >= settings.n_devices:
+                raise ValueError(
+                    f'radio.shadows has terminal {shadow.terminal}, but there are '
+                    f'{settings.n_devices}, counted from 0'
+                )
 
     @property
     def same_every_episode(self) -> bool:
@@ -325,6 +331,14 @@ class Partial(Scenario[PartialState, PartialDecision, PartialOutcome]):
                 'lower_bound_j': lower_bound_j(self.settings, state),
             },
         )
+
+    def obstacles(self, state: PartialState) -> dict[int, tuple[str, ...]]:
+        """Why no plan can meet every deadline, by copy; see `certificates`."""
+        from sec_nodes.scenarios.partial.certificates import explain
+
+        copies = 1 if self.same_every_episode else state.n_copies
+        found = {copy: explain(self, state, copy) for copy in range(copies)}
+        return {copy: tuple(one.text for one in why) for copy, why in found.items() if why}
 
     def _service_j(self, work_cycle: FloatArray, cpu_hz: FloatArray) -> FloatArray:
         """(9) as corrected, phi f^(vartheta - 1) W with vartheta = 3: printed is a power."""

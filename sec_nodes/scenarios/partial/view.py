@@ -41,7 +41,12 @@ class Mission:
     """(N,) real deadlines [s; simulation time]."""
 
 
-def mission_of(scenario: PartialOffloading, state: SlotState, seed: int = 0) -> Mission:
+def mission_of(
+    scenario: PartialOffloading,
+    state: SlotState,
+    seed: int = 0,
+    loss_db: FloatArray | None = None,
+) -> Mission:
     """What is left of the mission in a slot.
 
     Tasks that wait for a decision and tasks that upload are in it. Those that UAVs compute are
@@ -51,6 +56,7 @@ def mission_of(scenario: PartialOffloading, state: SlotState, seed: int = 0) -> 
         scenario: the system.
         state: the slot.
         seed: of controllers that draw random numbers.
+        loss_db: (D,) of links beyond the model; None for what the slot's own links say.
 
     Raises:
         ValueError: the slot has no uploads, so it is no slot of a mission.
@@ -92,7 +98,7 @@ def mission_of(scenario: PartialOffloading, state: SlotState, seed: int = 0) -> 
         reserved_hz=np.where(
             alive, reserved_hz(scenario, state), settings.uavs.cpu_hz - _NOTHING_HZ
         )[None],
-        loss_db=_measured_loss_db(scenario, state)[device][None],
+        loss_db=(measured_loss_db(scenario, state) if loss_db is None else loss_db)[device][None],
     )
     split = nominal_split(settings, mission) if n else mission.split
     split[0, waiting:] = uploads.split[under_way]
@@ -104,6 +110,61 @@ def mission_of(scenario: PartialOffloading, state: SlotState, seed: int = 0) -> 
         task_id=np.concatenate([state.tasks.task_id, uploads.task_id[under_way]]),
         device_id=state.devices.device_id[device],
         due_s=created_s + allowed_s,
+    )
+
+
+def one_slot_ahead(scenario: PartialOffloading, state: SlotState) -> SlotState:
+    """The next slot, if UAVs follow the plan in force and links stay as they are in this one.
+
+    A plan that is made for it takes over without a jump, however long in this slot it takes to
+    make.
+
+    Raises:
+        ValueError: there is no plan in force, or no slot of a mission.
+    """
+    if state.mission is None:
+        raise ValueError(f'slot {state.slot} has no plan in force to look ahead along')
+    servers, m = state.servers, state.n_uavs
+    since = state.slot - state.mission.slot
+    path_m = state.mission.waypoint_m
+    next_m = path_m[:, min(since + 1, path_m.shape[1] - 1)]
+    velocity_m_s = (next_m - path_m[:, min(since, path_m.shape[1] - 1)]) / state.slot_s
+    return replace(
+        state,
+        slot=state.slot + 1,
+        time_s=state.time_s + state.slot_s,
+        servers=replace(
+            servers,
+            position_m=np.concatenate([next_m, servers.position_m[m:]]),
+            velocity_m_s=np.concatenate([velocity_m_s, servers.velocity_m_s[m:]]),
+        ),
+        uploads=_uploads_after(state),
+    )
+
+
+def _uploads_after(state: SlotState) -> UploadTable:
+    """How far uploads get within a slot at its rates; (7) and (11) in turn."""
+    uploads, end_s = _uploads(state), state.time_s + state.slot_s
+    cut = uploads.model, uploads.split
+    rate_bit_s = state.links.rate_bit_s[uploads.device, uploads.server]
+    size_bit = np.column_stack([state.models.back_flop[cut], state.models.cut_bit[cut]])
+    speed = state.devices.flop_s[uploads.device]
+    local_end_s = uploads.created_s + state.models.front_flop[cut] * uploads.steps / speed
+    left_bit = size_bit - uploads.sent_bit
+    with np.errstate(divide='ignore', invalid='ignore'):
+        program_s = np.where(
+            left_bit[:, 0] > 0, state.time_s + left_bit[:, 0] / rate_bit_s, state.time_s
+        )
+        begin_s = np.maximum(program_s, local_end_s)
+        arrived_s = begin_s + np.where(left_bit[:, 1] > 0, left_bit[:, 1] / rate_bit_s, 0.0)
+    open_s = np.column_stack([np.full(len(begin_s), state.slot_s), end_s - begin_s])
+    more_bit = rate_bit_s[:, None] * np.maximum(open_s, 0.0)
+    new = np.isnan(uploads.arrived_s) & (arrived_s <= end_s)
+    return replace(
+        uploads,
+        sent_bit=np.minimum(uploads.sent_bit + more_bit, size_bit),
+        program_s=np.where(program_s <= end_s, program_s, np.nan),
+        arrived_s=np.where(new, arrived_s, uploads.arrived_s),
     )
 
 
@@ -192,7 +253,7 @@ def _uploads(state: SlotState) -> UploadTable:
     return state.uploads
 
 
-def _measured_loss_db(scenario: PartialOffloading, state: SlotState) -> FloatArray:
+def measured_loss_db(scenario: PartialOffloading, state: SlotState) -> FloatArray:
     """(D,) by how much the links of each device are worse than the model, in the median [dB]."""
     m = state.n_uavs
     here_m = state.servers.position_m[:m]

@@ -12,7 +12,7 @@ from mission_slots import first_slot, later_slot, offloading
 from sec_nodes.controllers.base import ControllerError, create
 from sec_nodes.scenarios.partial import PartialDecision
 from sec_nodes.scenarios.partial.validator import validate
-from sec_nodes.scenarios.partial.view import mission_of
+from sec_nodes.scenarios.partial.view import mission_of, one_slot_ahead
 from sec_nodes.slot import DECLINED
 
 
@@ -85,7 +85,10 @@ def test_a_worse_link_is_a_reason_to_plan_anew(flown):
     assert plan.slot == 12
     assert scenario.fault_of(later, plan) == ''
     assert plan.waypoint_m.shape == (3, 39, 3)
-    np.testing.assert_allclose(plan.waypoint_m[:, 0], decision.mission.waypoint_m[:, 12])
+    # this slot is flown as planned, so that nobody jumps when the new plan comes
+    np.testing.assert_allclose(plan.waypoint_m[:, :2], decision.mission.waypoint_m[:, 12:14])
+    jolt_m = np.diff(plan.waypoint_m[:, :3], n=2, axis=1)
+    assert np.linalg.norm(jolt_m, axis=-1).max() <= 2.0 * 1.4**2 + 1e-6
     np.testing.assert_allclose(plan.waypoint_m[:, -1, :2], 250.0)
     # tasks stay where their programs are
     before = dict(zip(decision.mission.task_id, decision.server, strict=True))
@@ -94,6 +97,31 @@ def test_a_worse_link_is_a_reason_to_plan_anew(flown):
     # the next slot sees the same loss, which the plan reckons with
     same = replace(later, mission=plan)
     assert create('sca_bcd', scenario).decide(same).mission is None
+
+
+def test_the_next_slot_is_foreseen(flown):
+    scenario, start, decision = flown
+    for slot in (11, 29, 33):
+        foreseen = one_slot_ahead(scenario, later_slot(scenario, start, decision, slot))
+        later = later_slot(scenario, start, decision, slot + 1)
+        np.testing.assert_allclose(foreseen.uploads.sent_bit, later.uploads.sent_bit)
+        np.testing.assert_allclose(foreseen.uploads.arrived_s, later.uploads.arrived_s)
+        np.testing.assert_allclose(foreseen.servers.position_m, later.servers.position_m)
+        np.testing.assert_allclose(
+            foreseen.servers.velocity_m_s, later.servers.velocity_m_s, atol=1e-9
+        )
+        assert (foreseen.slot, foreseen.time_s) == (later.slot, pytest.approx(later.time_s))
+
+
+def test_a_uav_that_is_off_its_path_is_planned_for_where_it_is(flown):
+    scenario, start, decision = flown
+    later = later_slot(scenario, start, decision, 12)
+    strayed_m = later.servers.position_m + np.array([[30.0, 0, 0], [0, 0, 0], [0, 0, 0]])
+    strayed = replace(later, servers=replace(later.servers, position_m=strayed_m))
+    plan = create('sca_bcd', scenario).decide(strayed).mission
+    assert plan.reason == 'UAV 0 is 30 m off its path'
+    np.testing.assert_allclose(plan.waypoint_m[:, 0], strayed_m)
+    assert scenario.fault_of(strayed, plan) == ''
 
 
 def test_a_program_that_will_be_late_holds_its_task_up_and_no_more(flown):
@@ -136,6 +164,19 @@ def test_a_task_that_cannot_be_in_time_gets_what_is_left(flown):
     assert plan.cpu_hz[row] > 0
     assert plan.due_s[row] < plan.finish_s[row] < np.inf
     assert scenario.fault_of(hopeless, plan) == ''
+
+
+def test_a_plan_says_whom_it_leaves_out_and_why(flown):
+    scenario, start, _ = flown
+    deadline_s = start.tasks.deadline_s.copy()
+    deadline_s[4] = 20.0
+    hasty = replace(start, tasks=replace(start.tasks, deadline_s=deadline_s))
+    decision = create('sca_bcd', scenario).decide(hasty)
+    assert decision.server[4] == DECLINED
+    assert (np.delete(decision.server, 4) >= 0).all()
+    told = decision.mission.reason
+    assert told.startswith('mission start; not served: devices 4 (task 4: ')
+    assert 'deadline' in told
 
 
 def test_others_keep_their_plan_whatever_happens(flown):
