@@ -139,7 +139,8 @@ def _at_cut(scenario: Partial, rate: FloatArray, cut: CutTasks) -> tuple[FloatAr
     program_bit = np.maximum(cut.program_bit[0] - TOLERANCE_BIT, 0.0)
     result_bit = np.maximum(cut.intermediate_bit[0] - TOLERANCE_BIT, 0.0)
     carried_bit = uploaded_bit(rate, np.zeros_like(cut.local_s[0]), cut.local_s[0], slot_s)
-    share = np.minimum(carried_bit / np.maximum(program_bit, 1e-9), 1.0)
+    left_bit = np.where(program_bit > 0, program_bit, 1.0)
+    share = np.where(program_bit > 0, np.minimum(carried_bit / left_bit, 1.0), 1.0)
     done_s = first_passage_s(rate, cut.local_s[0], result_bit, slot_s)
     left_s = cut.deadline_s[0] - done_s + TOLERANCE_S
     cpu_hz = least_cpu_hz(cut.work_cycle[0], left_s)

@@ -107,6 +107,16 @@ def triangle():
     )
 
 
+def test_a_program_that_has_arrived_is_in_nobodys_way():
+    # 20 s on, the local runs of 16 s are over: tasks 0 and 1 have nothing left of the program
+    scenario, state, _ = small_world()
+    later = replace(state, elapsed_s=np.array([20.0]))
+    assert kinds(scenario, later)[:2] == [('program', (0,)), ('program', (1,))]
+    sent = with_task(later, slice(None), sent_bit=[1e6, 0.0])
+    rest = Partial(scenario.settings.model_copy(update={'slots': 20}))
+    assert kinds(rest, sent) == []
+
+
 def test_a_verdict_says_solved_infeasible_or_not_found():
     scenario, state, plan = small_world()
     assert verdict(scenario, state, plan).status == 'solved'
