@@ -220,7 +220,7 @@ def test_devices_have_frames_and_come_and_go():
 
 def test_controllers_of_other_scenarios_are_refused():
     world = world_of()
-    with pytest.raises(ControllerError, match=r'greedy.*those that do: .*jcorm'):
+    with pytest.raises(ControllerError, match=r'greedy.*those that were: .*jcorm'):
         create('greedy', world.scenario)
     with pytest.raises(ControllerError, match='made for scenario maritime'):
         create('jcorm', build_world(read_flown('survey')).scenario)
