@@ -125,7 +125,7 @@ class _Mission:
         data = [d / 1e6 for d in state.data_bit[copy].tolist()]
         work = [f / 1e3 for f in state.work_cycle_per_bit[copy].tolist()]
         local = [f / 1e9 for f in state.local_hz[copy].tolist()]
-        cuts = range(len(menu[0]))
+        cuts = range(len(menu[0]) if menu else 0)
         known = [k if k in cuts else 0 for k in self.split]
         self.program_mb = [menu[n][k][0] / 1e6 for n, k in enumerate(known)]
         self.result_mb = [menu[n][k][1] / 1e6 for n, k in enumerate(known)]

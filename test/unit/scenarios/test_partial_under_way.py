@@ -9,7 +9,7 @@ import pytest
 from partial_worlds import SLOT_S, SLOTS, small_world
 
 from sec_nodes.physics.urban import rate_bit_s
-from sec_nodes.scenarios.partial import Partial
+from sec_nodes.scenarios.partial import Partial, PartialDecision
 from sec_nodes.scenarios.partial.instance import UNSERVED, cut_tasks
 from sec_nodes.scenarios.partial.uploads import uploaded_bit
 from sec_nodes.scenarios.partial.validator import measure, validate
@@ -114,3 +114,16 @@ def test_the_first_step_is_limited_where_the_velocity_is_known():
 def test_from_rest():
     assert np.isnan(small_world().state.velocity_m_s).all()
     assert (small_world(uavs__from_rest=True).state.velocity_m_s == 0).all()
+
+
+def test_when_all_tasks_are_done_there_is_still_the_way_home():
+    scenario, state, plan = small_world()
+    nobody = state.with_tasks(np.zeros(3, dtype=bool))
+    home = PartialDecision(
+        waypoint_m=plan.waypoint_m, server=plan.server[:, :0], cpu_hz=plan.cpu_hz[:, :0],
+        split=plan.split[:, :0],
+    )  # fmt: skip
+    outcome = scenario.evaluate(nobody, home)
+    assert outcome.objective_j[0] == outcome.propulsion_j[0].max()
+    assert validate(scenario.settings, nobody, home) == []
+    assert validate(scenario.settings, nobody, replace(home, waypoint_m=home.waypoint_m + 1.0))
