@@ -19,9 +19,12 @@ BUILT_IN = (
     'sec_nodes.controllers.baselines',
     'sec_nodes.controllers.greedy',
     'sec_nodes.controllers.mllm.learned_slot',
-    'sec_nodes.controllers.maritime.slot',
-    'sec_nodes.controllers.partial.slot',
 )
+OF_SCENARIOS = {
+    'maritime': 'sec_nodes.controllers.maritime.slot',
+    'partial': 'sec_nodes.controllers.partial.slot',
+}
+"""Modules of controllers that play a single scenario; importing one takes up to a second."""
 POLICY_SUFFIX = '.npz'
 """Names that end so are files of trained policies."""
 
@@ -74,26 +77,29 @@ def register(controller: ControllerT) -> ControllerT:
 
 def controller_names() -> list[str]:
     """Names of all controllers: built-in, installed as entry points, or registered."""
-    _load_known()
+    _load_known(*OF_SCENARIOS)
     return sorted(_registry)
 
 
-def controller_class(name: str) -> type[Controller]:
+def controller_class(name: str, scenario_name: str | None = None) -> type[Controller]:
     """The class of a controller.
 
     Args:
         name: one of `controller_names`, `package.module:Class`, or a file of a trained policy.
+        scenario_name: scenario to look at first, named without its mode; None for none.
 
     Raises:
         ControllerError: there is none.
     """
-    _load_known()
+    _load_known(scenario_name)
     if name.endswith(POLICY_SUFFIX):
         from sec_nodes.controllers.learned import player
 
         return player(name, 'learned_slot')[0]
     if ':' in name:
         return _imported(name)
+    if name not in _registry:
+        _load_known(*OF_SCENARIOS)
     if name not in _registry:
         raise ControllerError(f'unknown controller {name!r}; {suggest(name, list(_registry))}')
     return _registry[name]
@@ -113,7 +119,8 @@ def create(name: str, scenario: Any, seed: int = 0) -> Controller:
         ControllerError: no controller has this name, the class is none, or the scenario is not
             one that it can play.
     """
-    kind = controller_class(name)
+    settings = getattr(scenario, 'settings', None)
+    kind = controller_class(name, getattr(settings, 'name', None))
     devices_compute = getattr(scenario, 'devices_compute', True)
     if kind.computes_on_devices and not devices_compute:
         scenario_name = scenario.settings.name
@@ -185,8 +192,9 @@ def decision(
     )
 
 
-def _load_known() -> None:
-    for module in BUILT_IN:
+def _load_known(*scenario_names: str | None) -> None:
+    of_scenarios = [OF_SCENARIOS[name] for name in scenario_names if name in OF_SCENARIOS]
+    for module in (*BUILT_IN, *of_scenarios):
         import_module(module)
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         if entry.name not in _registry:

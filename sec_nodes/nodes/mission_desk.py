@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from sec_nodes.controllers.base import Controller
 from sec_nodes.nodes.mission_messages import plan_message
-from sec_nodes.scenarios.partial.offloading import PartialOffloading
 from sec_nodes.slot import SlotDecision, SlotState
 from sec_nodes.world import World
 from sec_offload import msg
+
+if TYPE_CHECKING:
+    from sec_nodes.scenarios.partial.offloading import PartialOffloading
 
 
 class MissionDesk:
@@ -58,7 +62,7 @@ class MissionDesk:
 
 def mission_desk(world: World, fallback: Controller) -> MissionDesk | None:
     """The desk of a world whose missions are planned as a whole; None in others."""
-    scenario = world.scenario
-    if world.missions is None or not isinstance(scenario, PartialOffloading):
+    if world.missions is None:
         return None
+    scenario: Any = world.scenario
     return MissionDesk(scenario, fallback)
