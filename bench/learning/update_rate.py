@@ -2,11 +2,12 @@
 
     .venv-train/bin/python bench/learning/update_rate.py
 
-Three learners take turns, a few updates at a time, so that whatever else the machine does hits all
+Learners take turns, a few updates at a time, so that whatever else the machine does hits all
 of them. Times are of the CPU, not of the wall.
 
 - SAC of stable-baselines3 and ours (AD-SAC without choices) on the same sizes and batch: the ratio
   of their rates is to be 1.5 or more.
+- SAC-PER on the same sizes: priorities are drawn by and refreshed in every update.
 - AD-SAC on the sizes of mllm, with its merge: 100,000 updates are to take 30 CPU-minutes at most.
 """
 
@@ -24,6 +25,8 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.logger import configure
 
 from sec_nodes.learning.algorithms.ad_sac import AdSac, AdSacHyper
+from sec_nodes.learning.algorithms.sac_per import SacPer, SacPerHyper
+from sec_nodes.learning.off_policy import OffPolicy
 from sec_nodes.learning.problem import Action, Problem, Shape, Turn
 
 OBSERVATION, NUMBERS = 160, 16
@@ -57,7 +60,18 @@ class Box(gymnasium.Env):
 def ours(shape: Shape, merge_every: int) -> Callable[[], None]:
     """A function that takes a few updates of AD-SAC."""
     hyper = AdSacHyper(hidden=HIDDEN, batch=BATCH, merge={'every': merge_every})
-    learner = AdSac(Sizes(shape), hyper)
+    return experienced(AdSac(Sizes(shape), hyper))
+
+
+def prioritised() -> Callable[[], None]:
+    """The same of SAC-PER."""
+    shape = Shape(OBSERVATION, 0, 1, NUMBERS)
+    return experienced(SacPer(Sizes(shape), SacPerHyper(hidden=HIDDEN, batch=BATCH)))
+
+
+def experienced(learner: OffPolicy) -> Callable[[], None]:
+    """A function that takes a few updates of a learner that remembers enough."""
+    shape = learner.shape
     rows = REMEMBERED
     choice = torch.randint(max(shape.options, 1), (rows, shape.devices))
     action = Action(choice, 2 * torch.rand(rows, shape.continuous) - 1)
@@ -102,6 +116,7 @@ def main() -> None:
     seconds = measure(
         {
             'SAC of stable-baselines3': theirs(),
+            'SAC-PER': prioritised(),
             'SAC': ours(Shape(OBSERVATION, 0, 0, NUMBERS), merge_every=0),
             'AD-SAC on mllm': ours(MLLM, merge_every=2),
             'AD-SAC on mllm, no merge': ours(MLLM, merge_every=0),
@@ -111,6 +126,8 @@ def main() -> None:
         print(f'{name:26} {1e3 * each:7.2f} ms an update  {1 / each:7.1f} updates/s')
     ratio = seconds['SAC of stable-baselines3'] / seconds['SAC']
     print(f'ratio of SAC to stable-baselines3: {ratio:.2f} (wanted: {WANTED_RATIO} or more)')
+    ratio = seconds['SAC of stable-baselines3'] / seconds['SAC-PER']
+    print(f'ratio of SAC-PER to SAC of stable-baselines3: {ratio:.2f}')
     minutes = seconds['AD-SAC on mllm'] * RUN / 60
     print(
         f'AD-SAC, {RUN} updates: {minutes:.1f} CPU-minutes (wanted: {WANTED_MINUTES:.0f} or less)'

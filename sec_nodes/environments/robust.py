@@ -63,24 +63,14 @@ from sec_nodes.environments.base import (
     mode_settings,
     require_unit_range,
 )
-from sec_nodes.physics import channel
-from sec_nodes.scenarios.robust import Robust
+from sec_nodes.scenarios.robust import Robust, vector
 from sec_nodes.scenarios.robust.settings import RobustSettings
-from sec_nodes.scenarios.robust.state import (
-    LOCAL,
-    RobustDecision,
-    RobustOutcome,
-    RobustState,
-)
+from sec_nodes.scenarios.robust.state import RobustDecision, RobustOutcome, RobustState
+from sec_nodes.scenarios.robust.vector import RATE_LIMIT
 from sec_nodes.slot import FloatArray
 
 FLAGS = ('completed', 'migrated', 'lost', 'rejected')
 """Flags of an outcome that `info` holds."""
-
-EFFICIENCY_BIT_S_HZ = 20.0
-"""Scale of rates: their spectral efficiency near a UAV."""
-RATE_LIMIT = 2.0
-"""Largest rate that is shown, in that scale; fading has no limit of its own."""
 
 _ROUNDING = 1e-6
 
@@ -104,53 +94,19 @@ class RobustVectorEnv(ScenarioVectorEnv[RobustState, RobustDecision, RobustOutco
     ) -> None:
         settings = mode_settings('robust', mode, overrides, RobustSettings)
         scenario = Robust(settings, dtype=np.float32)
-        users, uavs = settings.users.count, settings.uavs.count
-        networks = len(settings.users.networks)
-        self.action_blocks = _blocks(
-            split=users, association=users * uavs, migration=users * uavs, acceleration=3 * uavs
-        )
+        self.action_blocks = vector.action_blocks(settings)
         """Where each block of an action lies."""
-        self.blocks = _blocks(
-            network=users * networks,
-            rate=users * uavs,
-            backhaul=uavs * (uavs - 1) // 2,
-            user=2 * users,
-            uav=3 * uavs,
-            velocity=3 * uavs,
-            alive=uavs,
-        )
+        self.blocks = vector.observation_blocks(settings)
         """Where each block of an observation lies."""
         length = self.action_blocks['acceleration'].stop
         action_space = spaces.Box(-1.0, 1.0, (length,), dtype=np.float32)
         super().__init__(scenario, num_envs, self._space(), action_space)
-        longest_m = settings.area_m, settings.area_m, settings.uavs.altitude_m[1]
-        self._to_space = np.float32(1) / np.array(longest_m, dtype=np.float32)
-        self._pairs = np.triu_indices(uavs, 1)
-        self._share = np.float32(settings.objective.flight_weight / users)
+        share = settings.objective.flight_weight / settings.users.count
+        self._share = np.float32(share)
 
     def observe(self, state: RobustState) -> FloatArray:
         """Observations (B, n), see above."""
-        scenario, settings = self.scenario, self.scenario.settings
-        seen = np.empty((len(state.seed), self.blocks['alive'].stop), dtype=np.float32)
-        first, second = self._pairs
-        known = np.arange(len(settings.users.networks))
-        snr = scenario.snr_per_w(state) * np.float32(settings.users.power_max_w)
-        rate = channel.shannon_rate_bit_s(1 / EFFICIENCY_BIT_S_HZ, snr)
-        scale = np.float32(settings.radio.backhaul_bandwidth_hz * EFFICIENCY_BIT_S_HZ)
-        backhaul = scenario.backhaul_bit_s(state)[:, first, second] / scale
-        both = state.alive[:, first] & state.alive[:, second]
-        parts = {
-            'network': state.network[..., None] == known,
-            'rate': np.minimum(rate, RATE_LIMIT) * state.alive[:, None],
-            'backhaul': np.minimum(backhaul, RATE_LIMIT) * both,
-            'user': state.user_m * self._to_space[:2],
-            'uav': state.uav_m * self._to_space,
-            'velocity': state.uav_velocity_m_s / np.float32(settings.uavs.speed_m_s),
-            'alive': state.alive,
-        }
-        for name, block in self.blocks.items():
-            seen[:, block] = parts[name].reshape(len(seen), -1)
-        return seen
+        return vector.observe(self.scenario, state)
 
     def decode(self, state: RobustState, action: Any) -> RobustDecision:
         """The decision that an action means.
@@ -158,26 +114,12 @@ class RobustVectorEnv(ScenarioVectorEnv[RobustState, RobustDecision, RobustOutco
         Raises:
             ValueError: an action of wrong shape, outside [-1, 1] or with NaN.
         """
-        vector = np.asarray(action, dtype=np.float32)
+        given = np.asarray(action, dtype=np.float32)
         expected = (len(state.seed), *(self.single_action_space.shape or ()))
-        if vector.shape != expected:
-            raise ValueError(f'action has shape {vector.shape}, but must have {expected}')
-        require_unit_range('action', vector)
-        vector = np.clip(vector, -1, 1)
-        part = {name: vector[:, block] for name, block in self.action_blocks.items()}
-        choices = self.scenario.allowed_splits(state).sum(axis=-1)
-        step = np.floor((part['split'] + 1) * np.float32(0.5) * choices).astype(np.int64)
-        wish = np.where(
-            state.alive[:, None], part['association'].reshape(state.fading.shape), -np.inf
-        )
-        someone = state.alive.any(axis=1, keepdims=True)
-        return RobustDecision(
-            split=1 + np.minimum(step, choices - 1),
-            server=np.where(someone, np.argmax(wish, axis=-1), LOCAL),
-            preference=part['migration'].reshape(state.fading.shape),
-            acceleration_m_s2=part['acceleration'].reshape(state.uav_m.shape)
-            * np.float32(self.scenario.settings.uavs.acceleration_m_s2),
-        )
+        if given.shape != expected:
+            raise ValueError(f'action has shape {given.shape}, but must have {expected}')
+        require_unit_range('action', given)
+        return vector.decode(self.scenario, state, given)
 
     def reward(self, state: RobustState, outcome: RobustOutcome) -> FloatArray:
         """(31), (B,)."""
@@ -229,12 +171,3 @@ class RobustEnv(ScenarioEnv):
         self, mode: str | None = None, overrides: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(RobustVectorEnv(1, mode, overrides))
-
-
-def _blocks(**lengths: int) -> dict[str, slice]:
-    """Slices of a vector that holds blocks of these lengths, one after the other."""
-    ends = np.cumsum(list(lengths.values())).tolist()
-    return {
-        name: slice(end - length, end)
-        for (name, length), end in zip(lengths.items(), ends, strict=True)
-    }

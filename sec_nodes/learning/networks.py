@@ -121,6 +121,22 @@ class Normaliser(nn.Module):
         return reward / self.reward_scale
 
 
+class KnownScale(Normaliser):
+    """The scale of rewards follows from the scenario; observations are left as they are.
+
+    Args:
+        observation: numbers of an observation.
+        scale: of rewards.
+    """
+
+    def __init__(self, observation: int, scale: float) -> None:
+        super().__init__(observation)
+        self.reward_scale.fill_(scale)
+
+    def measure(self, observation: Tensor, reward: Tensor) -> None:
+        """Nothing is measured."""
+
+
 @torch.no_grad()
 def blend(target: Iterable[Tensor], source: Iterable[Tensor], tau: float) -> None:
     """Move target tensors by tau towards source tensors (Polyak averaging)."""

@@ -64,10 +64,14 @@ class OffPolicy(Learner):
 
     def __init__(self, problem: Problem, hyper: Any) -> None:
         super().__init__(problem, hyper)
-        self.replay = Replay(self.shape, hyper.buffer)
+        self.replay = self.make_replay()
         self.normaliser = Normaliser(self.shape.observation)
         self._updates = 0
         self._due = 0.0  # gradient steps that are owed to what was experienced
+
+    def make_replay(self) -> Replay:
+        """Where experience is kept."""
+        return Replay(self.shape, self.hyper.buffer)
 
     @abstractmethod
     def explore(self, observation: Tensor) -> Action:
@@ -121,9 +125,13 @@ class OffPolicy(Learner):
         """Take gradient steps; figures of the last one."""
         figures: Mapping[str, Tensor] = {}
         for _ in range(count):
-            figures = self.update(self.replay.sample(self.hyper.batch))
+            figures = self.train_once()
             self._updates += 1
         return {name: float(value) for name, value in figures.items()}
+
+    def train_once(self) -> Mapping[str, Tensor]:
+        """One gradient step on what is replayed; figures for the log, scalars."""
+        return self.update(self.replay.sample(self.hyper.batch))
 
     def remember(self, observation: Tensor, action: Action, turn: Turn) -> None:
         """Store one step of all copies."""

@@ -29,11 +29,18 @@ class Shape:
     """D, 0 without continuous numbers."""
     axis_bins: tuple[int, ...] = ()
     """How many values each of the D numbers takes where they are discretised."""
+    parts: int = 1
+    """In how many parts the reward comes where K is 0."""
 
     @property
     def scores(self) -> int:
         """Scores of all options of all devices, K S."""
         return self.devices * self.options
+
+    @property
+    def rewards(self) -> int:
+        """Numbers that a reward comes in."""
+        return self.devices or self.parts
 
 
 class Action(NamedTuple):
@@ -50,7 +57,7 @@ class Turn:
     """What came of an action."""
 
     reward: Tensor
-    """(B, K) float32, each device's share; (B, 1) where K is 0. They add up to the reward."""
+    """(B, K) float32, each device's share; (B, parts) where K is 0. They add up to the reward."""
     observation: Tensor
     """(B, n) float32 after the action, of the last slot even where the episode is over."""
     terminated: Tensor

@@ -12,7 +12,10 @@ from sec_nodes.scenarios.registry import read_settings, scenario_modes, split_mo
 if TYPE_CHECKING:
     from sec_nodes.learning.problem import Problem
 
-PROBLEMS = {'mllm': 'sec_nodes.learning.mllm:MllmProblem'}
+PROBLEMS = {
+    'mllm': 'sec_nodes.learning.mllm:MllmProblem',
+    'robust': 'sec_nodes.learning.robust:RobustProblem',
+}
 """Classes `(mode, copies, overrides)`, imported when they are needed."""
 
 

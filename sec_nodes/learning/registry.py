@@ -32,6 +32,10 @@ ALGORITHMS = {
     'hybrid_ppo': f'{_ALGORITHMS}.hybrid_ppo:HybridPpo',
     'd3qn': f'{_ALGORITHMS}.d3qn:D3qn',
     'ddpg': f'{_ALGORITHMS}.ddpg:Ddpg',
+    'sac': f'{_ALGORITHMS}.sac:Sac',
+    'sac_per': f'{_ALGORITHMS}.sac_per:SacPer',
+    'redq': f'{_ALGORITHMS}.redq:Redq',
+    'redq_g1': f'{_ALGORITHMS}.redq:Redq',
 }
 """Classes of learners, imported when they are needed."""
 

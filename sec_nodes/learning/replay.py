@@ -21,7 +21,7 @@ class Batch(NamedTuple):
     continuous: Tensor
     """(B, D)."""
     reward: Tensor
-    """(B, K), or (B, 1) where K is 0."""
+    """(B, K), or (B, parts) where K is 0."""
     next_observation: Tensor
     """(B, n)."""
     terminated: Tensor
@@ -42,7 +42,7 @@ class Replay:
             torch.zeros(capacity, shape.observation),
             torch.zeros(capacity, shape.devices, dtype=torch.int64),
             torch.zeros(capacity, shape.continuous),
-            torch.zeros(capacity, max(shape.devices, 1)),
+            torch.zeros(capacity, shape.rewards),
             torch.zeros(capacity, shape.observation),
             torch.zeros(capacity),
         )

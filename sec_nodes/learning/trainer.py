@@ -239,7 +239,7 @@ class Training:
         job = self.job
         description, arrays = self.learner.policy_arrays()
         description |= {**trained_on(job.scenario, job.scenario_settings), 'steps': self.steps}
-        description |= {'seed': job.seed, 'profile': job.profile}
+        description |= {'algorithm': job.algorithm, 'seed': job.seed, 'profile': job.profile}
         write_policy(job.folder / POLICY, description, arrays)
         write_curve(job.folder / CURVE, self.curve)
         summary = {

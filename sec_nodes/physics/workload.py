@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,19 +166,19 @@ class CutTables:
 def cut_tables(names: Sequence[str]) -> CutTables:
     """Return the cut tables of tasks that run the named networks; errors as `dnn_table`."""
     tables = [dnn_table(name) for name in names]
-    layers = np.array([table.layers for table in tables], dtype=np.int64)
-    widest = int(layers.max(initial=0)) + 1
-
-    def stack(columns: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-        rows = [np.pad(column, (0, widest - len(column)), mode='edge') for column in columns]
-        return np.array(rows, dtype=np.int64).reshape(len(names), widest)
-
     return CutTables(
-        layers,
-        stack([table.front_flop for table in tables]),
-        stack([table.rear_flop for table in tables]),
-        stack([table.cut_bit for table in tables]),
+        np.array([table.layers for table in tables], dtype=np.int64),
+        side_by_side([table.front_flop for table in tables]),
+        side_by_side([table.rear_flop for table in tables]),
+        side_by_side([table.cut_bit for table in tables]),
     )
+
+
+def side_by_side(columns: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    """Whole numbers of n networks, cut by cut, as (n, C + 1); what is missing repeats the last."""
+    widest = max((len(column) for column in columns), default=1)
+    rows = [np.pad(column, (0, widest - len(column)), mode='edge') for column in columns]
+    return np.array(rows).astype(np.int64).reshape(len(columns), widest)
 
 
 def compute_time_s(work_flop: Floats, speed_flop_s: Floats) -> FloatArray:

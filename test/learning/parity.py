@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import mean, variance
 from typing import Any
 
@@ -12,9 +12,13 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from scipy.stats import t as student
-from toys import Toy, score
+from toys import Regulator, Toy, score, train
 
 from sec_nodes.learning.problem import Action
+from sec_nodes.learning.registry import learner_class
+
+SEEDS = (0, 1, 2)
+WIDTHS, RATE, WARM_UP, GAMMA, BUFFER = (64, 64), 1e-3, 300, 0.95, 10_000
 
 
 class ToyEnv(gymnasium.Env):
@@ -42,21 +46,51 @@ def numbers(action: np.ndarray) -> Action:
     return Action(torch.zeros(len(continuous), 0, dtype=torch.int64), continuous)
 
 
-def their_scores(
-    algorithm: type, toy: Callable[[], Toy], steps: int, seeds: Sequence[int], **settings: Any
-) -> list[float]:
-    """What an algorithm of stable-baselines3 comes to, mean reward of a slot, seed by seed."""
+def regulator() -> Regulator:
+    """What both learn."""
+    return Regulator(copies=1)
+
+
+def our_scores(name: str, steps: int, **settings: Any) -> list[float]:
+    """What an algorithm of ours comes to, mean reward of a slot, seed by seed."""
+    kind, scores = learner_class(name), []
+    for seed in SEEDS:
+        torch.manual_seed(seed)
+        hyper = kind.Hyper(hidden=WIDTHS, warm_up=WARM_UP, gamma=GAMMA, **settings)
+        learner = train(kind(regulator(), hyper), steps, seed)
+        scores.append(score(regulator(), learner.best))
+    return scores
+
+
+def their_scores(algorithm: type, steps: int, **settings: Any) -> list[float]:
+    """What an algorithm of stable-baselines3 comes to, likewise."""
     scores = []
-    for seed in seeds:
-        model = algorithm('MlpPolicy', ToyEnv(toy()), seed=seed, device='cpu', **settings)
+    for seed in SEEDS:
+        model = algorithm('MlpPolicy', ToyEnv(regulator()), seed=seed, device='cpu', **settings)
         model.learn(steps)
         scores.append(
             score(
-                toy(),
+                regulator(),
                 lambda seen, m=model: numbers(m.predict(seen.numpy(), deterministic=True)[0]),
             )
         )
     return scores
+
+
+def their_off_policy_scores(algorithm: type, steps: int, **settings: Any) -> list[float]:
+    """Likewise, of an algorithm with a buffer."""
+    return their_scores(
+        algorithm,
+        steps,
+        policy_kwargs={'net_arch': list(WIDTHS)},  # not shared: algorithms add to it
+        learning_rate=RATE,
+        learning_starts=WARM_UP,
+        buffer_size=BUFFER,
+        batch_size=64,
+        gamma=GAMMA,
+        tau=0.01,
+        **settings,
+    )
 
 
 def difference(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float]:
@@ -72,12 +106,13 @@ def difference(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, f
     return gap - half, gap + half
 
 
-def assert_match(ours: Sequence[float], theirs: Sequence[float], toy: Toy, share: float) -> None:
+def assert_match(ours: Sequence[float], theirs: Sequence[float], share: float = 0.05) -> None:
     """Raise AssertionError unless both are alike, and both have learnt.
 
     Alike: the interval of their difference meets +- `share` of the way from random to best.
     Learnt: each mean is beyond 80 % of that way.
     """
+    toy = regulator()
     best = score(toy, toy.optimal)
     draw = np.random.default_rng(0)
     aimless = score(toy, lambda seen: numbers(draw.uniform(-1, 1, (len(seen), 1))))

@@ -30,7 +30,7 @@ from sec_nodes.learning.algorithms.ad_sac import AdSac, AdSacHyper
 from sec_nodes.learning.critics import Critic, Draw, PerDevice, Step
 from sec_nodes.learning.distributions import MaskedCategorical, TanhNormal
 from sec_nodes.learning.mllm import MllmProblem
-from sec_nodes.learning.networks import Normaliser
+from sec_nodes.learning.networks import KnownScale
 from sec_nodes.learning.problem import Action, Problem
 from sec_nodes.learning.set_networks import SetNetworks, Settling
 
@@ -53,22 +53,6 @@ class AdSacSetHyper(AdSacHyper):
                 'one by one; set it to 0, or train ad_sac_flat'
             )
         return self
-
-
-class _KnownScale(Normaliser):
-    """The scale of rewards follows from the scenario; observations are left as they are.
-
-    Args:
-        observation: numbers of an observation.
-        scale: of rewards.
-    """
-
-    def __init__(self, observation: int, scale: float) -> None:
-        super().__init__(observation)
-        self.reward_scale.fill_(scale)
-
-    def measure(self, observation: Tensor, reward: Tensor) -> None:
-        """Nothing is measured."""
 
 
 class SettledChoices(MaskedCategorical):
@@ -174,7 +158,7 @@ class AdSacSet(AdSac):
         self.settings = problem.environment.scenario.settings
         self.sight = Sight(self.settings)
         super().__init__(problem, hyper)
-        self.normaliser = _KnownScale(
+        self.normaliser = KnownScale(
             self.shape.observation, self.sight.cost_unit / self.shape.devices
         )
 

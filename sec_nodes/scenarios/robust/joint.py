@@ -150,13 +150,13 @@ def joint_frequency_hz(
     served: BoolArray,
     server: IntArray,
     n_servers: int,
-    capacity_hz: float,
+    capacity_hz: Floats,
     energy: float,
 ) -> FloatArray:
     """(B, I) frequencies of the least weighted energy of the jobs served, 0 for the others [Hz].
 
     Their least frequencies must fit the CPUs together. `server` (B, I) holds the server of each
-    job, -1 for none.
+    job, -1 for none; `capacity_hz` is one for all CPUs, or (J,).
     """
     frequency_hz = np.where(served, jobs.least_hz, 0.0)
     flexible = served & jobs.flexible
@@ -180,7 +180,7 @@ def _shared_hz(
     flexible: BoolArray,
     fixed_hz: FloatArray,
     servers: Servers,
-    capacity_hz: float,
+    capacity_hz: Floats,
     energy: float,
 ) -> FloatArray:
     """(B, I) frequencies at the least prices at which all CPUs suffice."""

@@ -17,6 +17,17 @@ _MOST_DRAWS = 1000
 """Draws of UAV positions before giving up; the settings leave room for nearly all to succeed."""
 
 
+class Walkers(NamedTuple):
+    """Users at the start of a slot."""
+
+    position_m: FloatArray
+    """(B, I, 2) [m; ENU]."""
+    heading_rad: FloatArray
+    """(B, I) [rad; 0 = east, counter-clockwise]."""
+    speed_m_s: FloatArray
+    """(B, I)"""
+
+
 class Flight(NamedTuple):
     """UAVs after a slot."""
 
@@ -30,15 +41,29 @@ class Flight(NamedTuple):
     """(B, J) stopped at the lowest or highest altitude, (28c)."""
 
 
-def first_users(
-    settings: RobustSettings, seed: IntArray, dtype: DTypeLike
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Position (B, I, 2), heading (B, I) and speed (B, I) of users: anywhere, in any direction."""
+def first_users(settings: RobustSettings, seed: IntArray, dtype: DTypeLike) -> Walkers:
+    """Users anywhere, on their way in any direction."""
     users = settings.users
     draws = randomness.uniform(seed[:, None], Stream.PLACEMENT, np.arange(users.count), 0, 3)
     speed = np.full(draws.shape[:2], users.mobility.mean_speed_m_s)
-    position, heading = settings.area_m * draws[..., :2], 2.0 * np.pi * draws[..., 2]
-    return position.astype(dtype), heading.astype(dtype), speed.astype(dtype)
+    position, heading = np.array(settings.area_m) * draws[..., :2], 2.0 * np.pi * draws[..., 2]
+    return Walkers(position.astype(dtype), heading.astype(dtype), speed.astype(dtype))
+
+
+def walk(settings: RobustSettings, seed: IntArray, slot: IntArray, users: Walkers) -> Walkers:
+    """Users at the end of slot (B,), in copies with seeds (B,): Gauss-Markov, (3) and (4)."""
+    normals = randomness.normal(
+        seed[:, None], Stream.MOBILITY, np.arange(settings.users.count), slot[:, None], 2
+    )
+    return Walkers(
+        *motion.gauss_markov_step(
+            *users,
+            mobility(settings),
+            normals.astype(users.position_m.dtype),
+            settings.slot_s,
+            np.array(settings.area_m, dtype=users.position_m.dtype),
+        )
+    )
 
 
 def first_uavs(settings: RobustSettings, seed: IntArray, dtype: DTypeLike) -> FloatArray:
@@ -130,7 +155,7 @@ def close_pairs(
 def space(settings: RobustSettings) -> tuple[FloatArray, FloatArray]:
     """Lowest and highest corner (3,) of where UAVs may fly [m; ENU]."""
     lowest_m, highest_m = settings.uavs.altitude_m
-    return np.array([0.0, 0.0, lowest_m]), np.array([settings.area_m, settings.area_m, highest_m])
+    return np.array([0.0, 0.0, lowest_m]), np.array([*settings.area_m, highest_m])
 
 
 def mobility(settings: RobustSettings) -> motion.GaussMarkov:

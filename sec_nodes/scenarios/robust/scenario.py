@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import DTypeLike
 
-from sec_nodes.physics import channel, motion, randomness, workload
+from sec_nodes.physics import channel, randomness, workload
 from sec_nodes.physics.randomness import Stream
 from sec_nodes.scenarios.base import Scenario, SlotSummary
 from sec_nodes.scenarios.robust import checks as robust_checks
@@ -54,7 +54,7 @@ class Robust(Scenario[RobustState, RobustDecision, RobustOutcome]):
     def __init__(self, settings: RobustSettings, dtype: DTypeLike = np.float64) -> None:
         self.settings = settings
         self.dtype = np.dtype(dtype)
-        self.tables = workload.cut_tables(settings.users.networks)
+        self.tables = _tables(settings)
         """Layers of the networks, one row a name in `settings.users.networks`."""
         flop_per_cycle = settings.computing.flop_per_cycle
         self.front_cycles = (self.tables.front_flop / flop_per_cycle).astype(self.dtype)
@@ -127,13 +127,16 @@ class Robust(Scenario[RobustState, RobustDecision, RobustOutcome]):
 
         Corrected: h_0 / d^2 is a power gain already, so it is not squared.
         """
+        rate = self.backhaul_rate_bit_s(state.uav_m[:, :, None] - state.uav_m[:, None])
+        return np.where(np.eye(rate.shape[1], dtype=bool), rate.dtype.type(0), rate)
+
+    def backhaul_rate_bit_s(self, apart_m: FloatArray) -> FloatArray:
+        """Rates between UAVs [bit/s] that are (..., 3) apart [m], (16), (17)."""
         settings = self.settings
-        apart = state.uav_m[:, :, None] - state.uav_m[:, None]
-        square_m2 = np.maximum(np.square(apart).sum(axis=-1), _REFERENCE_M**2)
+        square_m2 = np.maximum(np.square(apart_m).sum(axis=-1), _REFERENCE_M**2)
         gain = float(channel.db_to_ratio(settings.radio.backhaul_gain_db)) / square_m2
         snr = gain * (settings.uavs.transmit_power_w / self._backhaul_noise_w)
-        rate = channel.shannon_rate_bit_s(settings.radio.backhaul_bandwidth_hz, snr)
-        return np.where(np.eye(rate.shape[1], dtype=bool), rate.dtype.type(0), rate)
+        return channel.shannon_rate_bit_s(settings.radio.backhaul_bandwidth_hz, snr)
 
     def work(
         self, state: RobustState, split: IntArray
@@ -168,7 +171,7 @@ class Robust(Scenario[RobustState, RobustDecision, RobustOutcome]):
             size_bit=size_bit,
             snr_per_w=np.take_along_axis(self.snr_per_w(state), link, axis=-1)[..., 0],
             bandwidth_hz=np.full_like(rear, self.settings.uplink_bandwidth_hz),
-            time_s=self.settings.slot_s - front / self.settings.users.frequency_hz,
+            time_s=self.settings.planned_s - front / self.settings.users.frequency_hz,
         )
 
     def allocate(self, offloading: Offloading) -> Allocation:
@@ -224,21 +227,11 @@ class Robust(Scenario[RobustState, RobustDecision, RobustOutcome]):
             ValueError: as `evaluate`.
         """
         outcome = self.evaluate(state, decision)
-        normals = randomness.normal(
-            state.seed[:, None],
-            Stream.MOBILITY,
-            np.arange(self.settings.users.count),
-            state.slot[:, None],
-            2,
-        )
-        user_m, heading, speed = motion.gauss_markov_step(
-            state.user_m,
-            state.user_heading_rad,
-            state.user_speed_m_s,
-            robust_motion.mobility(self.settings),
-            normals.astype(self.dtype),
-            self.settings.slot_s,
-            self.settings.area_m,
+        user_m, heading, speed = robust_motion.walk(
+            self.settings,
+            state.seed,
+            state.slot,
+            robust_motion.Walkers(state.user_m, state.user_heading_rad, state.user_speed_m_s),
         )
         slot = state.slot + 1
         following = replace(
@@ -337,6 +330,29 @@ class Robust(Scenario[RobustState, RobustDecision, RobustOutcome]):
         )
         power = channel.rician_fading_power(settings.radio.rician_factor, normals)
         return power.astype(self.dtype)
+
+
+def _tables(settings: RobustSettings) -> workload.CutTables:
+    """Layers of the networks: the paper's, or those of the manifest.
+
+    Raises:
+        ValueError: layers of the manifest are asked for, and nobody has looked them up.
+    """
+    users = settings.users
+    if users.layers == 'paper':
+        return workload.cut_tables(users.networks)
+    if users.cuts is None or len(users.cuts) != len(users.networks):
+        raise ValueError(
+            'users.cuts must have an entry for each of users.networks where users.layers = '
+            'models: read the settings with read_settings, which fills it in'
+        )
+    front = [np.array(cuts.front_flop) for cuts in users.cuts]
+    return workload.CutTables(
+        layers=np.array([len(flop) - 1 for flop in front]),
+        front_flop=workload.side_by_side(front),
+        rear_flop=workload.side_by_side([flop[-1] - flop for flop in front]),
+        cut_bit=workload.side_by_side([np.array(cuts.cut_bit) for cuts in users.cuts]),
+    )
 
 
 def _ratio(total: FloatArray, count: IntArray) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from sec_nodes.config import Settings
 from sec_nodes.physics.workload import NETWORKS
@@ -16,6 +16,7 @@ from sec_nodes.scenarios.fields import (
     Positive,
     PositiveRange,
     Probability,
+    Satellites,
 )
 
 
@@ -30,24 +31,39 @@ class Mobility(Settings):
     sigma_heading_rad: NotNegative
 
 
+class NetworkCuts(Settings):
+    """Where a network of the manifest can be cut; cut c leaves c layers to the user."""
+
+    front_flop: Annotated[tuple[NotNegative, ...], Field(min_length=2)]
+    """Work before each cut [FLOP]; the last leaves nothing to a UAV."""
+    cut_bit: Annotated[tuple[NotNegative, ...], Field(min_length=2)]
+    """What travels at each cut [bit]; nothing at the last."""
+
+
 class Users(Settings):
     """Mobile users: each asks for one run of its network a slot."""
 
     count: Annotated[int, Field(ge=1)]
     networks: Annotated[tuple[str, ...], Field(min_length=1)]
+    layers: Literal['paper', 'models']
+    codec: Literal['raw', 'f16', 'u8']
+    cuts: tuple[NetworkCuts, ...] | None = None
+    """Of each network; the manifest knows them, where `layers` is models."""
     frequency_hz: Positive
     power_max_w: Positive
     local_only: bool
     association: Literal['decided', 'nearest']
     mobility: Mobility
 
-    @field_validator('networks')
-    @classmethod
-    def _known(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [name for name in networks if name not in NETWORKS]
-        if unknown:
-            raise ValueError(f'no layer table of {unknown}; known: {", ".join(NETWORKS)}')
-        return networks
+    @model_validator(mode='after')
+    def _known(self) -> Users:
+        unknown = [name for name in self.networks if name not in NETWORKS]
+        if unknown and self.layers == 'paper':
+            raise ValueError(
+                f'networks: no layer table of {unknown}; known: {", ".join(NETWORKS)}. Others '
+                'need layers = models'
+            )
+        return self
 
 
 class Propulsion(Settings):
@@ -70,8 +86,10 @@ class Uavs(Settings):
     altitude_m: PositiveRange
     speed_m_s: Positive
     acceleration_m_s2: Positive
+    jerk_m_s3: Positive
     safe_distance_m: NotNegative
     frequency_hz: Positive
+    battery_j: Positive | None
     transmit_power_w: Positive
     propulsion: Propulsion
 
@@ -104,6 +122,23 @@ class Failures(Settings):
     migration: Literal['relay', 'resend', 'none']
     progress: Annotated[float, Field(ge=0, lt=1)]
     progress_kept: Literal['lost', 'checkpoint']
+    reserve_s: NotNegative
+
+
+class Detection(Settings):
+    """How the nodes find out that a UAV has failed."""
+
+    heartbeat_s: Annotated[float, Field(ge=0.02, le=10)]
+    timeout_s: Annotated[float, Field(ge=0.1, le=60)]
+
+    @model_validator(mode='after')
+    def _some_beats(self) -> Detection:
+        if self.timeout_s < 2.0 * self.heartbeat_s:
+            raise ValueError(
+                f'timeout_s = {self.timeout_s} leaves no room for two heartbeats of '
+                f'{self.heartbeat_s} s; raise it, or lower heartbeat_s'
+            )
+        return self
 
 
 class Objective(Settings):
@@ -122,13 +157,14 @@ class RobustSettings(Settings):
     name: Literal['robust']
     slot_s: Positive
     horizon: Annotated[int, Field(ge=1)]
-    area_m: Positive
+    area_m: tuple[Positive, Positive]
     users: Users
     uavs: Uavs
     computing: Computing
     radio: Radio
     allocation: Literal['joint', 'deadline', 'prop', 'sqrt', 'equal']
     failures: Failures
+    detection: Detection
     objective: Objective
 
     @model_validator(mode='after')
@@ -151,8 +187,17 @@ class RobustSettings(Settings):
         return self
 
     @model_validator(mode='after')
+    def _reserve_leaves_time(self) -> RobustSettings:
+        if self.failures.reserve_s >= self.slot_s:
+            raise ValueError(
+                f'failures.reserve_s = {self.failures.reserve_s} leaves nothing of a slot of '
+                f'{self.slot_s} s; lower it'
+            )
+        return self
+
+    @model_validator(mode='after')
     def _uavs_fit_apart(self) -> RobustSettings:
-        if self.uavs.count > 1 and self.uavs.safe_distance_m > self.area_m / self.uavs.count:
+        if self.uavs.count > 1 and self.uavs.safe_distance_m > min(self.area_m) / self.uavs.count:
             raise ValueError(
                 f'uavs.safe_distance_m = {self.uavs.safe_distance_m} leaves no room to place '
                 f'{self.uavs.count} UAVs at random in {self.area_m} m; lower it'
@@ -166,3 +211,28 @@ class RobustSettings(Settings):
         return radio.uplink_bandwidth_hz / (
             self.users.count if radio.uplink_sharing == 'fdma' else 1
         )
+
+    @property
+    def planned_s(self) -> float:
+        """What allocation has of a slot [s]: the rest is kept for what failures cost."""
+        return self.slot_s - self.failures.reserve_s
+
+    @property
+    def n_devices(self) -> int:
+        """Users."""
+        return self.users.count
+
+    @property
+    def satellites(self) -> Satellites:
+        """None."""
+        return Satellites(0)
+
+    @property
+    def n_servers(self) -> int:
+        """UAVs."""
+        return self.uavs.count
+
+    @property
+    def codec(self) -> str:
+        """How tensors of real networks travel."""
+        return self.users.codec

@@ -1,23 +1,25 @@
 """The robust scenario in the vocabulary of `sec_nodes.slot`: one copy as a `SlotState`, and back.
 
-So a controller that is written for the ROS nodes can be asked about it, slot by slot.
+So a controller that is written for the ROS nodes can be asked about it, slot by slot
+(`RobustView`), and one of many copies about what the nodes see (`robust_state`, `slot_decision`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from sec_nodes.physics.channel import db_to_ratio, shannon_rate_bit_s
 from sec_nodes.scenarios.robust import Robust, RobustDecision, RobustState
-from sec_nodes.scenarios.robust.state import LOCAL
+from sec_nodes.scenarios.robust.motion import fly
+from sec_nodes.scenarios.robust.offloading import link_table, model_table, uplink_noise_w
+from sec_nodes.scenarios.robust.state import LOCAL, NEVER
 from sec_nodes.slot import (
+    DECLINED,
     BoolArray,
     DeviceTable,
     FloatArray,
-    LinkTable,
-    ModelTable,
     ServerKind,
     ServerTable,
     SlotDecision,
@@ -39,7 +41,7 @@ class RobustView:
     """
 
     def __init__(self, scenario: Robust) -> None:
-        self.scenario = scenario
+        self.scenario = self.physical = scenario
         self.settings = scenario.settings
 
     @property
@@ -80,6 +82,7 @@ class RobustView:
         )
         velocity_m_s = state.user_speed_m_s[copy][:, None] * direction
         ground = np.zeros((n_users, 1))
+        gain = snr_per_w * uplink_noise_w(settings)
         return SlotState(
             slot=slot,
             time_s=slot * settings.slot_s,
@@ -94,20 +97,8 @@ class RobustView:
                 model=state.network[copy],
             ),
             servers=self._servers(state, copy),
-            models=self._models(),
-            links=self._links(state, copy, snr_per_w),
-        )
-
-    def _models(self) -> ModelTable:
-        tables = self.scenario.tables
-        return ModelTable(
-            model_id=tuple(self.settings.users.networks),
-            accuracy=np.ones(len(tables.layers)),
-            n_cuts=tables.layers + 1,
-            front_flop=tables.front_flop.astype(float),
-            start_flop=np.zeros(tables.rear_flop.shape),
-            back_flop=tables.rear_flop.astype(float),
-            cut_bit=tables.cut_bit.astype(float),
+            models=model_table(self.scenario),
+            links=link_table(settings, gain, np.tile(state.alive[copy], (n_users, 1))),
         )
 
     def _servers(self, state: RobustState, copy: int) -> ServerTable:
@@ -124,26 +115,6 @@ class RobustView:
             transmit_power_w=np.full(uavs.count, uavs.transmit_power_w),
             backlog_s=np.zeros(uavs.count),
             energy_left_j=np.full(uavs.count, np.inf),
-        )
-
-    def _links(self, state: RobustState, copy: int, snr_per_w: FloatArray) -> LinkTable:
-        settings, n_uavs = self.settings, self.settings.uavs.count
-        bandwidth_hz = settings.uplink_bandwidth_hz
-        noise_w = float(db_to_ratio(settings.radio.noise_dbm_hz - 30.0)) * bandwidth_hz
-        snr = snr_per_w * settings.users.power_max_w
-        return LinkTable(
-            gain=snr_per_w * noise_w,
-            rate_bit_s=shannon_rate_bit_s(bandwidth_hz, snr),
-            downlink_rate_bit_s=np.full(snr.shape, np.inf),
-            delay_s=np.zeros(snr.shape),
-            reachable=np.tile(state.alive[copy], (len(snr), 1)),
-            loss=np.zeros(snr.shape),
-            bandwidth_hz=np.full(n_uavs, bandwidth_hz),
-            noise_w=np.full(n_uavs, noise_w),
-            receiver=np.arange(n_uavs),
-            hops=np.zeros(n_uavs, dtype=np.int64),
-            isl_m=np.zeros(n_uavs),
-            remaining_s=np.full(n_uavs, np.inf),
         )
 
     def _flop_s(self, frequency_hz: float) -> float:
@@ -164,3 +135,73 @@ def _tasks(slot: int, n_users: int, slot_s: float) -> TaskTable:
         answer_bit=nothing,
         attempt=np.zeros(n_users, dtype=np.int64),
     )
+
+
+def robust_state(scenario: Robust, state: SlotState, seed: int = 0) -> RobustState:
+    """One copy of the scenario from what the nodes know of a slot.
+
+    Users are the devices that have ever been heard of; fading is what gains differ by from the
+    path loss (14) at the reported places. Failures to come are unknown.
+
+    Args:
+        scenario: the system.
+        state: the slot; its devices' models are the networks in order.
+        seed: of controllers that draw random numbers.
+    """
+    uavs = state.n_uavs
+    velocity_m_s = state.devices.velocity_m_s
+    copy = RobustState(
+        seed=np.array([seed]),
+        slot=np.array([state.slot]),
+        network=state.devices.model[None],
+        user_m=state.devices.position_m[None, :, :2],
+        user_heading_rad=np.arctan2(velocity_m_s[:, 1], velocity_m_s[:, 0])[None],
+        user_speed_m_s=np.hypot(velocity_m_s[:, 0], velocity_m_s[:, 1])[None],
+        uav_m=state.servers.position_m[None, :uavs],
+        uav_velocity_m_s=state.servers.velocity_m_s[None, :uavs],
+        alive=state.servers.alive[None, :uavs],
+        failure_slot=np.full((1, uavs), NEVER),
+        fading=np.ones((1, len(state.devices.device_id), uavs)),
+    )
+    measured = state.links.gain[:, :uavs] / state.links.noise_w[:uavs]
+    return replace(copy, fading=measured[None] / scenario.snr_per_w(copy))
+
+
+def slot_decision(
+    scenario: Robust, state: SlotState, copy: RobustState, decision: RobustDecision
+) -> SlotDecision:
+    """What the first copy decides, as the nodes have it.
+
+    A device has one task a slot; older ones, which are late already, are declined. Powers and
+    shares follow from the scenario's rule and are left out, see `RobustOffloading.settled`.
+    """
+    device = state.tasks.device
+    cut, server = decision.split[0, device] - 1, decision.server[0, device]
+    whole = state.models.n_cuts[state.devices.model[device]] - 1
+    declined = (server == LOCAL) & (cut < whole) | ~_newest(state)
+    server = np.where(declined, DECLINED, server)
+    others = copy.alive[0] & (np.arange(copy.alive.shape[1]) != server[:, None])
+    backup = np.argmax(np.where(others, decision.preference[0, device], -np.inf), axis=1)
+    flight = fly(
+        scenario.settings,
+        copy.uav_m,
+        copy.uav_velocity_m_s,
+        np.asarray(decision.acceleration_m_s2),
+        copy.alive,
+    )
+    nothing = np.zeros(state.n_tasks)
+    return SlotDecision(
+        server=np.where((cut == whole) & ~declined, LOCAL, server),
+        split=np.where(declined, whole, cut),
+        power_w=nothing,
+        compute_share=nothing,
+        backup=np.where(others.any(axis=1), backup, LOCAL),
+        uav_goal_m=flight.position_m[0],
+    )
+
+
+def _newest(state: SlotState) -> BoolArray:
+    """(K,) tasks that are the latest of their device."""
+    latest_s = np.full(len(state.devices.device_id), -np.inf)
+    np.maximum.at(latest_s, state.tasks.device, state.tasks.created_s)
+    return np.asarray(state.tasks.created_s >= latest_s[state.tasks.device])

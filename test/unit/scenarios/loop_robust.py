@@ -244,7 +244,7 @@ class Slot:
         """Motion of the UAVs, and what it costs."""
         p, uavs = self.p, self.p.uavs
         low = (0.0, 0.0, uavs.altitude_m[0])
-        high = (p.area_m, p.area_m, uavs.altitude_m[1])
+        high = (*p.area_m, uavs.altitude_m[1])
         self.place, self.flight_j, self.n_out = [], [], 0
         for j in self.uavs:
             q = [float(x) for x in self.state.uav_m[self.copy][j]]

@@ -190,7 +190,7 @@ def test_seeds_must_be_a_row_of_integers(seed):
 
 
 def test_modes_change_what_they_say():
-    assert scenario_modes('robust') == ['feasible', 'fig5']
+    assert scenario_modes('robust') == ['feasible', 'fig5', 'flown', 'networks']
     paper, feasible, fig5 = (
         read_settings(name) for name in ('robust', 'robust:feasible', 'robust:fig5')
     )
