@@ -23,6 +23,7 @@ BUILT_IN = (
 OF_SCENARIOS = {
     'maritime': 'sec_nodes.controllers.maritime.slot',
     'partial': 'sec_nodes.controllers.partial.slot',
+    'robust': 'sec_nodes.controllers.robust.slot',
 }
 """Modules of controllers that play a single scenario; importing one takes up to a second."""
 POLICY_SUFFIX = '.npz'

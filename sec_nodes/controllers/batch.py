@@ -38,6 +38,7 @@ BUILT_IN: dict[str, tuple[str, ...]] = {
     'robust': (
         'sec_nodes.controllers.robust.baselines',
         'sec_nodes.controllers.robust.optimum',
+        'sec_nodes.controllers.robust.learned',
     ),
 }
 """Modules that register the controllers of each scenario."""

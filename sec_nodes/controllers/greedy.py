@@ -8,7 +8,6 @@ import numpy as np
 
 from sec_nodes.controllers.base import Controller, decision, own_cut, register
 from sec_nodes.controllers.placement import towards_devices
-from sec_nodes.physics import channel
 from sec_nodes.slot import DECLINED, LOCAL, SlotDecision, SlotState
 
 POWER_STEPS = 4
@@ -29,7 +28,7 @@ class Greedy(Controller):
         """Decide task by task."""
         low_w, high_w = self.scenario.transmit_power_w
         powers_w = np.geomspace(max(low_w, 1e-3 * high_w), high_w, POWER_STEPS)
-        residual = channel.db_to_ratio(self.scenario.settings.radio.residual_interference_db)
+        residual = self.scenario.residual_interference
         n_tasks = state.n_tasks
         server = np.full(n_tasks, DECLINED, dtype=np.int64)
         backup = np.full(n_tasks, LOCAL, dtype=np.int64)
@@ -59,7 +58,7 @@ class Greedy(Controller):
                 server[task] = LOCAL
                 continue
             server[task], split[task], power_w[task] = choice, cut, powers_w[power]
-            place = state.servers.model[choice], cut
+            place = int(seen.executing_model(np.array([choice]))[0]), cut
             work = state.models.start_flop[place]
             work = work + state.models.back_flop[place] * state.tasks.steps[task]
             # the answer leaves at latency minus its way back; the queue is busy until then

@@ -44,7 +44,10 @@ KINDS = {
 }
 """Where the class of each kind of policy is; imported when it is needed."""
 
-PLAYERS = {'mllm': 'sec_nodes.controllers.mllm'}
+PLAYERS = {
+    'mllm': 'sec_nodes.controllers.mllm',
+    'robust': 'sec_nodes.controllers.robust',
+}
 """By scenario, the package whose modules `learned` and `learned_slot` play policies."""
 
 MaskOf = Callable[[FloatArray], BoolArray]

@@ -89,7 +89,7 @@ def _jobs(scenario: Robust, state: RobustState, front: FloatArray) -> Jobs:
     snr_per_w = np.asarray(scenario.snr_per_w(state), dtype=float)[..., None]
     size_bit = np.asarray(scenario.size_bit[state.network], dtype=float)[:, :, None, :]
     bandwidth_hz = settings.uplink_bandwidth_hz
-    time_s = settings.slot_s - front / settings.users.frequency_hz
+    time_s = settings.planned_s - front / settings.users.frequency_hz
     fastest_s = upload_time_s(size_bit, bandwidth_hz, snr_per_w, settings.users.power_max_w)
     shape = fastest_s.shape
     rear = np.asarray(scenario.rear_cycles[state.network], dtype=float)
