@@ -6,12 +6,11 @@ them lies on the other side; in between it is `undecided`. What cannot be tested
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from sec_nodes.experiments.rows import Exhibit, Row
+from sec_nodes.experiments.rows import Exhibit, Row, write_records
 
 HOLDS, FAILS, UNDECIDED, UNTESTABLE = 'holds', 'does not hold', 'undecided', 'untestable'
 _TENTH = 0.1
@@ -82,10 +81,7 @@ def judged(rows: Iterable[Row], judges: Mapping[Exhibit, Sequence[Judge]]) -> li
 
 def write_claims(path: Path, found: Sequence[Claim]) -> None:
     """Write claims as CSV."""
-    with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file, lineterminator='\n')
-        writer.writerow([column.name for column in fields(Claim)])
-        writer.writerows(astuple(claim) for claim in found)
+    write_records(path, Claim, found)
 
 
 def one_sided(rows: Sequence[Row], side: int) -> str:

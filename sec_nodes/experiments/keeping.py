@@ -90,6 +90,11 @@ class JsonStore(ABC, Generic[KeyedT]):
         return self.folder / f'{job.key}.json'
 
 
+def spelt(overrides: Overrides) -> str:
+    """Settings for people, ` key=value` each."""
+    return ''.join(f' {key}={value}' for key, value in overrides)
+
+
 def content_key(kind: str, *parts: Any) -> str:
     """A name for what follows from these parts and the version of the package."""
     text = json.dumps([__version__, *parts], sort_keys=True, default=str)

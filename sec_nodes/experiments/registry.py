@@ -10,6 +10,7 @@ EXPERIMENTS = {
     'mllm': 'sec_nodes.experiments.mllm.reproduce:MllmExperiment',
     'maritime': 'sec_nodes.experiments.maritime.reproduce:MaritimeExperiment',
     'partial': 'sec_nodes.experiments.partial.reproduce:PartialExperiment',
+    'robust': 'sec_nodes.experiments.robust.reproduce:RobustExperiment',
 }
 """Where each is, as `module:Class`; imported when it is needed."""
 

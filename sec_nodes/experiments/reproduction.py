@@ -49,7 +49,7 @@ class Experiment(ABC, Generic[PlanT, JobT, StoreT]):
     exhibits: ClassVar[tuple[Exhibit, ...]]
     """Its figures and tables in the order of the page."""
     libraries: ClassVar[tuple[str, ...]] = ()
-    """What jobs need that do more than play, see `needs_libraries`."""
+    """What trainings need, see `needs_libraries`."""
     plans: Mapping[str, PlanT]
     """`quick` and `full`."""
 
@@ -78,8 +78,11 @@ class Experiment(ABC, Generic[PlanT, JobT, StoreT]):
         """The report on what a folder holds; `pictures` stands before their names in links."""
 
     def needs_libraries(self, exhibits: Sequence[Exhibit], plan: PlanT, folder: Path) -> bool:
-        """Whether something is left to do that needs `libraries`."""
-        return False
+        """Whether something is left to do that needs `libraries`: a training that jobs need."""
+        store = self.store(folder / JOBS)
+        jobs = (job for exhibit in exhibits for job in self.jobs(exhibit, plan))
+        needed = {store.needs(job) for job in jobs} - {None}
+        return not all(map(store.has, needed))
 
     @property
     def published(self) -> str:

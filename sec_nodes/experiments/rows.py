@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sec_nodes.experiments.statistics import Interval
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+RecordT = TypeVar('RecordT', bound='DataclassInstance')
 Exhibit = int | str
 """Number of a figure, or name of a table or algorithm: `table2`."""
 
@@ -62,17 +67,12 @@ def heading(exhibit: Exhibit) -> str:
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Write a table as CSV."""
-    names = [column.name for column in fields(Row)]
-    with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file, lineterminator='\n')
-        writer.writerow(names)
-        writer.writerows([_cell(getattr(row, name)) for name in names] for row in rows)
+    write_records(path, Row, rows)
 
 
 def read_rows(path: Path) -> list[Row]:
     """Read what `write_rows` wrote."""
-    with path.open(newline='', encoding='utf-8') as file:
-        return [_row(line) for line in csv.DictReader(file)]
+    return read_records(path, Row)
 
 
 def rows_of(folder: Path, exhibits: Sequence[Exhibit]) -> dict[Exhibit, list[Row]]:
@@ -81,21 +81,23 @@ def rows_of(folder: Path, exhibits: Sequence[Exhibit]) -> dict[Exhibit, list[Row
     return {exhibit: read_rows(path) for exhibit, path in paths.items() if path.is_file()}
 
 
-def _row(line: Mapping[str, str]) -> Row:
-    return Row(
-        figure=int(line['figure']) if line['figure'].isdigit() else line['figure'],
-        mode=line['mode'],
-        x=_number(line['x']),
-        player=line['player'],
-        runs=int(line['runs']),
-        episodes=int(line['episodes']),
-        quantity=line['quantity'],
-        relation=line['relation'],
-        value=float(line['value']),
-        low=float(line['low']),
-        high=float(line['high']),
-        published=_number(line['published']),
-    )
+def write_records(path: Path, kind: type[RecordT], records: Iterable[RecordT]) -> None:
+    """Write dataclasses of a kind as CSV, a line each."""
+    names = [column.name for column in fields(kind)]
+    with path.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(names)
+        writer.writerows([_cell(getattr(record, name)) for name in names] for record in records)
+
+
+def read_records(path: Path, kind: type[RecordT]) -> list[RecordT]:
+    """Read what `write_records` wrote, of a kind whose columns are as in `_READERS`."""
+    readers = {column.name: _READERS[str(column.type)] for column in fields(kind)}
+    with path.open(newline='', encoding='utf-8') as file:
+        return [
+            kind(**{name: read(line[name]) for name, read in readers.items()})
+            for line in csv.DictReader(file)
+        ]
 
 
 def _cell(value: object) -> object:
@@ -106,3 +108,17 @@ def _cell(value: object) -> object:
 
 def _number(cell: str) -> float | None:
     return float(cell) if cell else None
+
+
+def _exhibit(cell: str) -> Exhibit:
+    return int(cell) if cell.isdigit() else cell
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    'str': str,
+    'int': int,
+    'float': float,
+    'float | None': _number,
+    'Exhibit': _exhibit,
+}
+"""By annotations, as they are written."""

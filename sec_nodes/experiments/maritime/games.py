@@ -1,6 +1,6 @@
 """What the figures are made of: experiments that a controller plays, and races against time.
 
-Both are data with a key, so that results can be kept and found again; see `experiments.jobs`.
+Both are data with a key, so that results can be kept and found again; see `experiments.trainings`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from sec_nodes.controllers.batch import BatchController, create_batch
-from sec_nodes.experiments.jobs import HELD_OUT_SEED
 from sec_nodes.experiments.keeping import (
     JsonStore,
     Overrides,
@@ -24,6 +23,7 @@ from sec_nodes.experiments.keeping import (
     settings_text,
 )
 from sec_nodes.experiments.maritime.plans import GENETIC, SCA, kind
+from sec_nodes.experiments.trainings import HELD_OUT_SEED
 from sec_nodes.scenarios.maritime import Maritime
 from sec_nodes.scenarios.maritime.scenario import BIT_PER_MBIT
 from sec_nodes.scenarios.maritime.state import MaritimeDecision, MaritimeOutcome, MaritimeState

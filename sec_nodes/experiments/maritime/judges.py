@@ -24,6 +24,8 @@ from sec_nodes.experiments.rows import MEAN, Row
 
 PAPERS = (JCORM, SCA, GENETIC, HALF)
 """Players that the paper has, in our names."""
+SAME_PERCENT = 1.0
+"""What is no change."""
 
 
 def to_the_end(

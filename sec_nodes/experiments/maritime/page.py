@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from sec_nodes.experiments.maritime.figures import BASE, FIGURES, TABLE_2, TITLE
 from sec_nodes.experiments.maritime.plans import BOUND, JCORM
 from sec_nodes.experiments.maritime.published import PAPER
 from sec_nodes.experiments.maritime.tables import ABOVE, FAILURES, GAP, QUANTITIES, TIMES
-from sec_nodes.experiments.pages import cell, claims_section, head, opening
-from sec_nodes.experiments.rows import MEAN, Exhibit, rows_of
+from sec_nodes.experiments.pages import Section, cell, head, report
+from sec_nodes.experiments.rows import MEAN, Exhibit
 
 _NOTES: dict[Exhibit, str] = {
     3: 'The range of bandwidths is chosen; the text only names 30 and 40 MHz, for Fig. 6.',
@@ -36,27 +36,8 @@ _NOTES: dict[Exhibit, str] = {
 
 
 def page(folder: Path, pictures: str) -> str:
-    """The report on what a folder holds.
-
-    Args:
-        folder: with summary.json and the tables.
-        pictures: what stands before the names of pictures in links.
-    """
-    summary = json.loads((folder / 'summary.json').read_text(encoding='utf-8'))
-    rows = rows_of(folder, tuple(TITLES))
-    every = [row for table in rows.values() for row in table]
-    parts = [_head(summary), _method(summary), claims_section(claims(every))]
-    for exhibit, title in TITLES.items():
-        if exhibit not in rows:
-            continue
-        parts.append(opening(exhibit, title, pictures))
-        parts.append(_NOTES[exhibit] + '\n')
-        parts += (
-            _times(Table(rows[exhibit]))
-            if exhibit == TABLE_2
-            else _figure(int(exhibit), Table(rows[exhibit]))
-        )
-    return '\n'.join(parts)
+    """The report on what a folder holds, see `pages.report`."""
+    return report(folder, pictures, (_head, _method), claims, TITLES, _NOTES, _SECTIONS)
 
 
 def _head(summary: dict[str, Any]) -> str:
@@ -196,6 +177,12 @@ def _times(table: Table) -> Iterator[str]:
         'experiments',
     )  # fmt: skip
     yield markdown(columns, rows)
+
+
+_SECTIONS: dict[Exhibit, Section] = {
+    **{number: partial(_figure, number) for number in FIGURES},
+    TABLE_2: _times,
+}
 
 
 def _places(table: Table) -> list[float]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -59,33 +57,3 @@ def curve_rows(points: Sequence[Point], store: Store) -> list[CurveRow]:
                 )
             )
     return rows
-
-
-def write_curves(path: Path, rows: Sequence[CurveRow]) -> None:
-    """Write curves as CSV."""
-    with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file, lineterminator='\n')
-        writer.writerow([column.name for column in fields(CurveRow)])
-        for row in rows:
-            cells = asdict(row).values()
-            writer.writerow([f'{cell:.6g}' if isinstance(cell, float) else cell for cell in cells])
-
-
-def read_curves(path: Path) -> list[CurveRow]:
-    """Read what `write_curves` wrote."""
-    with path.open(newline='', encoding='utf-8') as file:
-        return [
-            CurveRow(
-                mode=line['mode'],
-                x=float(line['x']) if line['x'] else None,
-                player=line['player'],
-                steps=int(line['steps']),
-                runs=int(line['runs']),
-                cost=float(line['cost']),
-                cost_low=float(line['cost_low']),
-                cost_high=float(line['cost_high']),
-                latency_s=float(line['latency_s']),
-                energy_j=float(line['energy_j']),
-            )
-            for line in csv.DictReader(file)
-        ]

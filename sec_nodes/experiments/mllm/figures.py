@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sec_nodes.experiments.jobs import Job, Play, Training
+from sec_nodes.experiments import places
+from sec_nodes.experiments.jobs import Job, Play
 from sec_nodes.experiments.keeping import Overrides
 from sec_nodes.experiments.mllm.plans import (
     ABLATED,
@@ -19,25 +20,12 @@ from sec_nodes.experiments.mllm.plans import (
     USUAL_CRITIC_RATE,
     Plan,
 )
+from sec_nodes.experiments.trainings import Training
 
 FLAT = COMPARED[0]
 
 
-@dataclass(frozen=True)
-class Point:
-    """A player at one place of a figure."""
-
-    mode: str
-    x: float | None
-    """Where in the sweep; None without one."""
-    player: str
-    plays: tuple[Play, ...]
-    """One for each training; one only of what is not trained."""
-
-    @property
-    def trainings(self) -> tuple[Training, ...]:
-        """What it needs."""
-        return tuple(play.player for play in self.plays if isinstance(play.player, Training))
+Point = places.Point[Play]
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,11 @@ from sec_nodes.experiments.mllm.tables import (
     QUANTITIES,
     SCORE,
 )
-from sec_nodes.experiments.pages import cell, claims_section
-from sec_nodes.experiments.rows import MEAN, rows_of
+from sec_nodes.experiments.pages import Section, cell, report, trainings_section
+from sec_nodes.experiments.rows import MEAN, Exhibit
 
-_NOTES = {
+_TITLES: dict[Exhibit, str] = {number: figure.title for number, figure in FIGURES.items()}
+_NOTES: dict[Exhibit, str] = {
     4: f'`{FLAT}` in mode `paper`, trained with three critic learning rates.',
     5: f'Mode `paper`. The policy of `{STRUCTURED}` was trained with ten devices and plays any '
     'number of them; the others are trained anew for each number.',
@@ -41,24 +42,10 @@ _NOTES = {
 
 
 def page(folder: Path, pictures: str) -> str:
-    """The report on what a folder holds.
-
-    Args:
-        folder: with summary.json and the tables.
-        pictures: what stands before the names of pictures in links.
-    """
-    summary = json.loads((folder / 'summary.json').read_text(encoding='utf-8'))
-    rows = rows_of(folder, tuple(FIGURES))
-    every = [row for table in rows.values() for row in table]
-    parts = [_head(summary), _method(summary), claims_section(claims(every))]
-    for number, figure in FIGURES.items():
-        if number not in rows:
-            continue
-        parts.append(f'## Fig. {number}: {figure.title}\n')
-        parts.append(f'![Fig. {number}]({pictures}fig{number}.png)\n')
-        parts += _section(number, Table(rows[number]))
-    parts.append(_trainings(summary))
-    return '\n'.join(parts)
+    """The report on what a folder holds, see `pages.report`."""
+    return report(
+        folder, pictures, (_head, _method), claims, _TITLES, _NOTES, _SECTIONS, (_trainings,)
+    )
 
 
 def _head(summary: dict[str, Any]) -> str:
@@ -121,8 +108,6 @@ def _method(summary: dict[str, Any]) -> str:
 
 
 def _section(number: int, table: Table) -> Iterator[str]:
-    if number in _NOTES:
-        yield _NOTES[number] + '\n'
     if FIGURES[number].axis is None:
         for mode in MODES:
             yield f'### {mode}\n\n' + _players(number, table, mode)
@@ -134,6 +119,9 @@ def _section(number: int, table: Table) -> Iterator[str]:
         return
     for quantity in ('latency_s', 'energy_j', 'cost', 'completion'):
         yield _swept(number, table, quantity)
+
+
+_SECTIONS: dict[Exhibit, Section] = {number: partial(_section, number) for number in FIGURES}
 
 
 def _players(number: int, table: Table, mode: str) -> str:
@@ -205,16 +193,4 @@ def _swept(number: int, table: Table, quantity: str) -> str:
 
 
 def _trainings(summary: dict[str, Any]) -> str:
-    rows = (
-        (
-            f'`{entry["algorithm"]}`',
-            entry['scenario'],
-            str(entry['runs']),
-            f'{entry["steps"]:,}',
-            f'{entry["updates"]:,.0f}',
-            f'{entry["cpu_s"]:.0f}',
-        )
-        for entry in summary['spent']
-    )
-    columns = ('', 'scenario', 'trainings', 'slots each', 'gradient steps each', 'CPU-s each')
-    return '## What trainings took\n\n' + markdown(columns, rows)
+    return trainings_section(summary['spent'], 'algorithm')

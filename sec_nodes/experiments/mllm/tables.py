@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from sec_nodes.experiments.jobs import Store
+from sec_nodes.experiments import places
+from sec_nodes.experiments.jobs import Play, Store
 from sec_nodes.experiments.mllm.figures import FLAT, Figure, Point
 from sec_nodes.experiments.mllm.plans import (
     LEARNERS,
@@ -67,38 +68,12 @@ LEVELS = (0.5, 0.8, 0.9, 0.95, 1.0)
 """Scores that performance profiles are told at."""
 
 
-@dataclass(frozen=True)
-class Played:
-    """What a point came to."""
-
-    point: Point
-    figures: dict[str, FloatArray]
-    """(R, E) means over the slots, by quantity."""
-
-    @property
-    def runs(self) -> int:
-        """R."""
-        return len(self.figures['cost'])
-
-    @property
-    def episodes(self) -> int:
-        """E."""
-        return self.figures['cost'].shape[1]
-
-
-def played(points: Iterable[Point], store: Store) -> list[Played]:
-    """Results of points."""
-    found = []
-    for point in points:
-        runs = [store.figures(play) for play in point.plays]
-        figures = {name: np.stack([run[name] for run in runs]) for name in QUANTITIES}
-        found.append(Played(point, figures))
-    return found
+Played = places.Played[Play]
 
 
 def figure_rows(figure: Figure, plan: Plan, store: Store) -> list[Row]:
     """The table of a figure."""
-    results = played(figure.points(plan), store)
+    results = places.played(figure.points(plan), store, QUANTITIES)
     rows = [*_rows(figure.number, results), *_score_rows(figure.number, results)]
     if figure.number in CURVED:
         rows += _curve_rows(figure.number, results, store)
@@ -228,21 +203,8 @@ def _fluctuation(cost: FloatArray) -> float:
 
 
 def _row(figure: int, result: Played, quantity: str, relation: str, found: Interval) -> Row:
-    point = result.point
-    return Row(
-        figure=figure,
-        mode=point.mode,
-        x=point.x,
-        player=point.player,
-        runs=result.runs,
-        episodes=result.episodes,
-        quantity=quantity,
-        relation=relation,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        published=_published(figure, point, quantity, relation),
-    )
+    published = _published(figure, result.point, quantity, relation)
+    return result.row(figure, quantity, relation, found, published)
 
 
 def _published(figure: int, point: Point, quantity: str, relation: str) -> float | None:

@@ -1,6 +1,6 @@
 """What the figures are made of: missions that a controller plans, and certificates.
 
-Both are data with a key, so that results can be kept and found again; see `experiments.jobs`.
+Both are data with a key, so that results can be kept and found again; see `experiments.trainings`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from sec_nodes.controllers.partial.algorithm_one import AlgorithmOne
 from sec_nodes.controllers.partial.association import associate
 from sec_nodes.controllers.partial.baselines import best_links, initial_ellipses
 from sec_nodes.controllers.partial.plans import closed_form_plan, plan_from_dict, plan_to_dict
-from sec_nodes.experiments.jobs import HELD_OUT_SEED
 from sec_nodes.experiments.keeping import (
     JsonStore,
     Overrides,
@@ -29,6 +28,7 @@ from sec_nodes.experiments.keeping import (
     settings_text,
 )
 from sec_nodes.experiments.partial.plans import BASE, OP, SINGLE, START
+from sec_nodes.experiments.trainings import HELD_OUT_SEED
 from sec_nodes.scenarios.partial import Partial, PartialDecision
 from sec_nodes.scenarios.partial.bounds import binary_certificate, partial_certificate
 from sec_nodes.scenarios.partial.instance import UNSERVED, PartialState

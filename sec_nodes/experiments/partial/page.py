@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from sec_nodes.cli.page_tables import markdown
 from sec_nodes.experiments.judging import Table
-from sec_nodes.experiments.pages import cell, claims_section, head, opening
+from sec_nodes.experiments.pages import Section, cell, head, report
 from sec_nodes.experiments.partial.claims import claims
 from sec_nodes.experiments.partial.figures import ALGORITHM, TITLES
 from sec_nodes.experiments.partial.measures import QUANTITIES
 from sec_nodes.experiments.partial.plans import AGILE, BASE, FREE, OP, SCHEMES, SINGLE, TIGHT
 from sec_nodes.experiments.partial.published import PAPER
 from sec_nodes.experiments.partial.tables import ABOVE_BASE, FLOOR
-from sec_nodes.experiments.rows import MEAN, Exhibit, Row, rows_of
+from sec_nodes.experiments.rows import MEAN, Exhibit, Row
 
 _NOTES: dict[Exhibit, str] = {
     3: 'UAVs are numbered as in BL, by the tasks that they share most of; they are alike. The '
@@ -40,21 +39,8 @@ _NOTES: dict[Exhibit, str] = {
 
 
 def page(folder: Path, pictures: str) -> str:
-    """The report on what a folder holds.
-
-    Args:
-        folder: with summary.json and the tables.
-        pictures: what stands before the names of pictures in links.
-    """
-    summary = json.loads((folder / 'summary.json').read_text(encoding='utf-8'))
-    rows = rows_of(folder, tuple(TITLES))
-    every = [row for table in rows.values() for row in table]
-    parts = [_head(summary), _method(summary), claims_section(claims(every))]
-    for exhibit, title in TITLES.items():
-        if exhibit in rows:
-            parts += [opening(exhibit, title, pictures), _NOTES[exhibit] + '\n']
-            parts += _SECTIONS[exhibit](Table(rows[exhibit]))
-    return '\n'.join(parts)
+    """The report on what a folder holds, see `pages.report`."""
+    return report(folder, pictures, (_head, _method), claims, TITLES, _NOTES, _SECTIONS)
 
 
 def _head(summary: dict[str, Any]) -> str:
@@ -189,7 +175,7 @@ def _algorithm(table: Table) -> Iterator[str]:
     )  # fmt: skip
 
 
-_SECTIONS = {
+_SECTIONS: dict[Exhibit, Section] = {
     3: _trajectories,
     4: _resources,
     5: _energies,

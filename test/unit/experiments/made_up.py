@@ -50,7 +50,7 @@ class MadeUpStore:
     def summary(self, training):
         return {'steps': 100, 'updates': 50, 'cpu_s': 4.0}
 
-    def play_cpu_s(self, play):
+    def cpu_s(self, play):
         return 2.0
 
 

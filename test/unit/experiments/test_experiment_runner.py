@@ -6,9 +6,10 @@ import fake_training
 import numpy as np
 import pytest
 
-from sec_nodes.experiments.jobs import HELD_OUT_SEED, Play, Store, Training, expected_s
+from sec_nodes.experiments.jobs import Play, Store, expected_s
 from sec_nodes.experiments.keeping import StoppedError
 from sec_nodes.experiments.runner import JobError, carry_out
+from sec_nodes.experiments.trainings import HELD_OUT_SEED, Training
 from sec_nodes.simulation.run import episode_seeds, simulate
 from sec_nodes.simulation.statistics import per_episode
 from sec_nodes.simulation.systems import controller, system

@@ -1,45 +1,29 @@
-"""The report and the published page of maritime's reproduction."""
+"""The report of maritime's reproduction."""
 
 import json
 
 import pytest
 from made_up_maritime import PLAN, MadeUpGames
+from reports import assert_fig4_is_not_enough, assert_holds, write_report
 
 from sec_nodes.config import ConfigError
 from sec_nodes.experiments import reproduction
-from sec_nodes.experiments.judging import write_claims
-from sec_nodes.experiments.maritime.figures import TABLE_2
 from sec_nodes.experiments.maritime.plans import PLANS, QUICK
 from sec_nodes.experiments.maritime.reproduce import MaritimeExperiment
 from sec_nodes.experiments.rows import rows_of
-from sec_nodes.paths import share_dir
 
-DOCS = share_dir() / 'docs'
 EXPERIMENT = MaritimeExperiment()
-PUBLISHED = DOCS / EXPERIMENT.published
-MOST_BYTES = 600_000
 
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     """Tables and pictures of everything, from results that are made up."""
     made = tmp_path_factory.mktemp('made-up')
-    for exhibit in EXPERIMENT.exhibits:
-        EXPERIMENT.write(exhibit, PLAN, made, MadeUpGames())
-    reproduction.write_report(EXPERIMENT, PLAN, made, MadeUpGames())
-    return made
+    return write_report(EXPERIMENT, EXPERIMENT.exhibits, PLAN, MadeUpGames(), made)
 
 
 def test_a_folder_gets_tables_pictures_summary_claims_and_report(folder):
-    stems = [f'fig{number}' for number in range(3, 10)] + ['table2']
-    assert {path.name for path in folder.iterdir()} == {
-        *(f'{stem}{end}' for stem in stems for end in ('.csv', '.png')),
-        'summary.json',
-        'claims.csv',
-        'report.md',
-    }
-    for stem in stems:
-        assert (folder / f'{stem}.png').read_bytes().startswith(b'\x89PNG')
+    assert_holds(folder, [*(f'fig{number}' for number in range(3, 10)), 'table2'])
 
 
 def test_the_report_says_what_was_done_and_what_came_of_it(folder):
@@ -66,11 +50,9 @@ def test_a_folder_of_another_plan_is_refused(folder):
 
 
 def test_publishing_needs_all_figures_and_the_table(folder, tmp_path):
-    part = tmp_path / 'part'
-    part.mkdir()
-    (part / 'fig4.csv').write_bytes((folder / 'fig4.csv').read_bytes())
-    with pytest.raises(ConfigError, match='lacks Figs 3, table 2, 5, 6, 7, 8, 9;'):
-        reproduction.publish(EXPERIMENT, part, tmp_path)
+    assert_fig4_is_not_enough(
+        EXPERIMENT, folder, tmp_path, 'lacks Figs 3, table 2, 5, 6, 7, 8, 9;'
+    )
 
 
 def test_published_is_what_was_reproduced(folder, tmp_path):
@@ -100,32 +82,3 @@ def test_a_reproduction_from_the_first_game_to_the_report(tmp_path):
 
 def test_nothing_needs_to_be_trained(tmp_path):
     assert not EXPERIMENT.needs_libraries(EXPERIMENT.exhibits, QUICK, tmp_path)
-
-
-def test_the_page_in_docs_is_made_from_the_tables_beside_it():
-    if not PUBLISHED.is_dir():
-        pytest.skip('nothing is published yet')
-    text = (DOCS / EXPERIMENT.published_page).read_text(encoding='utf-8')
-    assert text == EXPERIMENT.page(PUBLISHED, f'{EXPERIMENT.published}/'), (
-        'python -m sec_nodes.experiments.reproduction maritime writes the page anew'
-    )
-
-
-def test_claims_in_docs_are_those_of_the_tables(tmp_path):
-    if not PUBLISHED.is_dir():
-        pytest.skip('nothing is published yet')
-    rows = rows_of(PUBLISHED, EXPERIMENT.exhibits)
-    assert list(rows) == list(EXPERIMENT.exhibits)
-    assert TABLE_2 in rows
-    found = EXPERIMENT.claims(row for table in rows.values() for row in table)
-    write_claims(tmp_path / 'claims.csv', found)
-    assert (PUBLISHED / 'claims.csv').read_text() == (tmp_path / 'claims.csv').read_text()
-
-
-def test_what_is_published_is_real_and_small():
-    if not PUBLISHED.is_dir():
-        pytest.skip('nothing is published yet')
-    plan = json.loads((PUBLISHED / 'summary.json').read_text())['plan']
-    assert plan['name'] in PLANS
-    assert plan['episodes'] == PLANS[plan['name']].episodes
-    assert sum(path.stat().st_size for path in PUBLISHED.iterdir()) < MOST_BYTES

@@ -8,7 +8,6 @@ import pytest
 from made_up_maritime import PLAN, SLOTS, MadeUpGames
 
 from sec_nodes.controllers.batch import create_batch
-from sec_nodes.experiments.jobs import HELD_OUT_SEED
 from sec_nodes.experiments.judging import Table
 from sec_nodes.experiments.keeping import StoppedError
 from sec_nodes.experiments.maritime.figures import FIGURES, TABLE_2, changes, jobs
@@ -16,6 +15,7 @@ from sec_nodes.experiments.maritime.games import BOUND_MBIT, Game, GameStore, Ra
 from sec_nodes.experiments.maritime.plans import FULL, PLANS, QUICK
 from sec_nodes.experiments.maritime.tables import figure_rows, race_rows
 from sec_nodes.experiments.rows import read_rows, write_rows
+from sec_nodes.experiments.trainings import HELD_OUT_SEED
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.simulation.run import episode_seeds, simulate
 from sec_nodes.simulation.systems import system

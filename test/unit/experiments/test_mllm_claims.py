@@ -2,6 +2,7 @@
 
 import pytest
 from made_up import PLAN, MadeUpStore, made_up_row
+from verdicts import assert_complete, verdict
 
 from sec_nodes.experiments.judging import (
     FAILS,
@@ -100,11 +101,6 @@ def gaps(quantity, values, figure=3, relation='above ad_sac_flat', **changes):
     ]
 
 
-def verdict(found, start):
-    (claim,) = [claim for claim in found if claim.statement.startswith(start)]
-    return claim.verdict
-
-
 def test_the_range_of_gaps_that_is_printed():
     size = 'Their rewards are'
     best = 'AD-SAC (`ad_sac_flat`) reaches'
@@ -193,11 +189,8 @@ def test_every_claim_says_what_and_why(tmp_path):
         row for figure in FIGURES.values() for row in figure_rows(figure, PLAN, MadeUpStore())
     ]
     found = claims(every)
-    assert {claim.figure for claim in found} == {3, 4, 5, 6, 7, 8}
+    assert_complete(found, {3, 4, 5, 6, 7, 8})
     for claim in found:
-        assert claim.verdict in (HOLDS, FAILS, UNDECIDED, UNTESTABLE)
-        assert claim.because
-        assert claim.ours
         assert 'no numbers' not in claim.ours, claim.statement
     write_claims(tmp_path / 'claims.csv', found)
     assert (tmp_path / 'claims.csv').read_text().count('\n') == len(found) + 1

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from sec_nodes.experiments.jobs import Training, needs
 from sec_nodes.experiments.mllm.figures import FIGURES
 from sec_nodes.experiments.mllm.plans import FULL, LEARNERS, MODES, OPTIMUM, QUICK, SIMPLE
+from sec_nodes.experiments.trainings import Training, needs
 
 
 def trainings(*numbers, plan=QUICK):

@@ -5,10 +5,10 @@ import pytest
 from made_up import LEVEL, PLAN, MadeUpStore
 
 from sec_nodes.experiments.judging import Table
-from sec_nodes.experiments.mllm.curves import curve_rows, read_curves, write_curves
+from sec_nodes.experiments.mllm.curves import CurveRow, curve_rows
 from sec_nodes.experiments.mllm.figures import FIGURES
 from sec_nodes.experiments.mllm.tables import figure_rows
-from sec_nodes.experiments.rows import read_rows, write_rows
+from sec_nodes.experiments.rows import read_records, read_rows, write_records, write_rows
 
 
 @pytest.fixture(scope='module')
@@ -129,7 +129,7 @@ def test_curves_come_back_from_their_files(tmp_path):
     assert {row.x: row.runs for row in rows} == {1e-4: 1, 1e-3: 2, 1e-2: 1}
     first = next(row for row in rows if row.x == 1e-3)
     assert (first.cost_low, first.cost, first.cost_high) == pytest.approx((60, 60.3, 60.6))
-    write_curves(tmp_path / 'curves.csv', rows)
-    back = read_curves(tmp_path / 'curves.csv')
+    write_records(tmp_path / 'curves.csv', CurveRow, rows)
+    back = read_records(tmp_path / 'curves.csv', CurveRow)
     assert [row.cost for row in back] == pytest.approx([row.cost for row in rows], rel=1e-5)
     assert [row.x for row in back] == [row.x for row in rows]

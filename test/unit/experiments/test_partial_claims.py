@@ -2,8 +2,9 @@
 
 import pytest
 from made_up_partial import PLAN, MadeUpMissions, made_up_row
+from verdicts import assert_complete, verdict, with_rows
 
-from sec_nodes.experiments.judging import FAILS, HOLDS, UNDECIDED, UNTESTABLE
+from sec_nodes.experiments.judging import FAILS, HOLDS, UNDECIDED
 from sec_nodes.experiments.partial.claims import claims
 from sec_nodes.experiments.partial.figures import ALGORITHM, TITLES
 from sec_nodes.experiments.partial.tables import rows
@@ -15,22 +16,6 @@ def every():
     return [row for exhibit in TITLES for row in rows(exhibit, PLAN, MadeUpMissions())]
 
 
-def verdict(found, start):
-    (claim,) = [claim for claim in found if claim.statement.startswith(start)]
-    return claim.verdict
-
-
-def with_rows(every, *new):
-    """Those rows in place of the ones about the same."""
-
-    def about(row):
-        return row.figure, row.mode, row.x, row.player, row.quantity, row.relation
-
-    names = {about(row) for row in new}
-    assert names <= {about(row) for row in every}
-    return [*(row for row in every if about(row) not in names), *new]
-
-
 def above(figure, rival, value, low=None, high=None, **changes):
     return made_up_row(figure, value=value, low=low, high=high, relation=f'above {rival}',
                        **changes)  # fmt: skip
@@ -38,12 +23,9 @@ def above(figure, rival, value, low=None, high=None, **changes):
 
 def test_every_claim_says_what_and_why(every):
     found = claims(every)
-    assert {claim.figure for claim in found} == set(TITLES)
+    assert_complete(found, TITLES)
     for claim in found:
-        assert claim.verdict in (HOLDS, FAILS, UNDECIDED, UNTESTABLE)
-        assert claim.because
         assert 'no numbers' not in claim.ours, claim.statement
-        assert 'nan' not in claim.ours, claim.statement
 
 
 def test_figures_that_are_missing_have_no_claims(every):

@@ -1,44 +1,31 @@
-"""The report and the published page of partial's reproduction."""
+"""The report of partial's reproduction."""
 
 import json
 
 import pytest
 from made_up_partial import PLAN, MadeUpMissions
+from reports import assert_fig4_is_not_enough, assert_holds, write_report
 
-from sec_nodes.config import ConfigError
 from sec_nodes.experiments import reproduction
-from sec_nodes.experiments.judging import write_claims
-from sec_nodes.experiments.partial.plans import PLANS, QUICK
+from sec_nodes.experiments.partial.plans import QUICK
 from sec_nodes.experiments.partial.reproduce import PartialExperiment
 from sec_nodes.experiments.rows import rows_of
 from sec_nodes.paths import share_dir
 
-DOCS = share_dir() / 'docs'
 EXPERIMENT = PartialExperiment()
-PUBLISHED = DOCS / EXPERIMENT.published
+PUBLISHED = share_dir() / 'docs' / EXPERIMENT.published
 STEMS = [*(f'fig{number}' for number in range(3, 8)), 'algorithm1']
-MOST_BYTES = 700_000
 
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     """Tables and pictures of everything, from missions that nobody planned."""
     made = tmp_path_factory.mktemp('made-up')
-    for exhibit in EXPERIMENT.exhibits:
-        EXPERIMENT.write(exhibit, PLAN, made, MadeUpMissions())
-    reproduction.write_report(EXPERIMENT, PLAN, made, MadeUpMissions())
-    return made
+    return write_report(EXPERIMENT, EXPERIMENT.exhibits, PLAN, MadeUpMissions(), made)
 
 
 def test_a_folder_gets_tables_pictures_summary_claims_and_report(folder):
-    assert {path.name for path in folder.iterdir()} == {
-        *(f'{stem}{end}' for stem in STEMS for end in ('.csv', '.png')),
-        'summary.json',
-        'claims.csv',
-        'report.md',
-    }
-    for stem in STEMS:
-        assert (folder / f'{stem}.png').read_bytes().startswith(b'\x89PNG')
+    assert_holds(folder, STEMS)
 
 
 def test_the_report_says_what_was_done_and_what_came_of_it(folder):
@@ -61,11 +48,7 @@ def test_the_report_comes_from_the_files_alone(folder):
 
 
 def test_publishing_needs_everything(folder, tmp_path):
-    part = tmp_path / 'part'
-    part.mkdir()
-    (part / 'fig4.csv').write_bytes((folder / 'fig4.csv').read_bytes())
-    with pytest.raises(ConfigError, match='lacks Figs 3, 5, 6, 7, algorithm 1;'):
-        reproduction.publish(EXPERIMENT, part, tmp_path)
+    assert_fig4_is_not_enough(EXPERIMENT, folder, tmp_path, 'lacks Figs 3, 5, 6, 7, algorithm 1;')
 
 
 @pytest.mark.slow
@@ -86,28 +69,6 @@ def test_a_reproduction_from_the_first_plan_to_the_report(tmp_path):
 
 def test_nothing_needs_to_be_trained(tmp_path):
     assert not EXPERIMENT.needs_libraries(EXPERIMENT.exhibits, QUICK, tmp_path)
-
-
-def test_the_page_in_docs_is_made_from_the_tables_beside_it():
-    text = (DOCS / EXPERIMENT.published_page).read_text(encoding='utf-8')
-    assert text == EXPERIMENT.page(PUBLISHED, f'{EXPERIMENT.published}/'), (
-        'python -m sec_nodes.experiments.reproduction partial writes the page anew'
-    )
-
-
-def test_claims_in_docs_are_those_of_the_tables(tmp_path):
-    rows = rows_of(PUBLISHED, EXPERIMENT.exhibits)
-    assert list(rows) == list(EXPERIMENT.exhibits)
-    found = EXPERIMENT.claims(row for table in rows.values() for row in table)
-    write_claims(tmp_path / 'claims.csv', found)
-    assert (PUBLISHED / 'claims.csv').read_text() == (tmp_path / 'claims.csv').read_text()
-
-
-def test_what_is_published_is_real_and_small():
-    plan = json.loads((PUBLISHED / 'summary.json').read_text())['plan']
-    assert plan['name'] in PLANS
-    assert plan['episodes'] == PLANS[plan['name']].episodes
-    assert sum(path.stat().st_size for path in PUBLISHED.iterdir()) < MOST_BYTES
 
 
 def test_no_plan_of_the_proposal_that_is_published_breaks_a_constraint():
