@@ -30,14 +30,30 @@ _sec_enter() {
         export RMW_IMPLEMENTATION=rmw_fastrtps_cpp # the only one on PyPI
     fi
 
-    # Nodes of this machine only, unless the user has said otherwise.
+    # Nodes of this machine only, unless the user has said otherwise, and without Fast DDS's shared
+    # memory: what killed processes leave there can keep later ones from hearing each other.
+    # `sec up` does the same (sec_nodes/fleet/domain.py).
+    export FASTDDS_BUILTIN_TRANSPORTS=${FASTDDS_BUILTIN_TRANSPORTS:-UDPv4}
     if [ "${ROS_DISTRO:-}" = humble ]; then
         if [ -z "${ROS_LOCALHOST_ONLY:-}" ]; then
             export ROS_LOCALHOST_ONLY=1 SEC_LOCAL_BY_DEFAULT=ROS_LOCALHOST_ONLY
         fi
     elif [ -z "${ROS_AUTOMATIC_DISCOVERY_RANGE:-}" ]; then
         export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
-        export SEC_LOCAL_BY_DEFAULT=ROS_AUTOMATIC_DISCOVERY_RANGE
+        SEC_LOCAL_BY_DEFAULT=ROS_AUTOMATIC_DISCOVERY_RANGE
+        name=${FASTDDS_DEFAULT_PROFILES_FILE:-}${FASTRTPS_DEFAULT_PROFILES_FILE:-}
+        case "${RMW_IMPLEMENTATION:-rmw_fastrtps} $name" in
+            rmw_fastrtps*' ')
+                export ROS_AUTOMATIC_DISCOVERY_RANGE=SYSTEM_DEFAULT
+                case ${ROS_DISTRO:-} in
+                    iron | jazzy) name=FASTRTPS_DEFAULT_PROFILES_FILE ;; # Fast DDS 2
+                    *) name=FASTDDS_DEFAULT_PROFILES_FILE ;;
+                esac
+                export "$name=$root/config/fastdds/loopback.xml"
+                SEC_LOCAL_BY_DEFAULT="$SEC_LOCAL_BY_DEFAULT $name"
+                ;;
+        esac
+        export SEC_LOCAL_BY_DEFAULT
     fi
 
     name=$root/install/local_setup.${ZSH_VERSION:+z}${BASH_VERSION:+ba}sh

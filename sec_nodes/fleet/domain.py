@@ -11,11 +11,21 @@ from pathlib import Path
 from types import TracebackType
 
 from sec_nodes.config import ConfigError
+from sec_nodes.paths import config_dir
 
 MAX_DOMAIN = 232
 """Highest ROS domain for which DDS has ports."""
 
-THREAD_LIMITS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS')
+PROCESS_DEFAULTS = {
+    'OMP_NUM_THREADS': '1',
+    'OPENBLAS_NUM_THREADS': '1',
+    'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4',
+}
+"""What processes of a fleet find in their environment unless the user has said otherwise.
+
+Numerical libraries use one thread, since there are as many processes as cores. Fast DDS keeps off
+shared memory: a killed process leaves locks and queues there that can cut later ones, of any
+domain, from each other (Fast DDS issues 1144 and 5469)."""
 
 
 class DomainBusyError(RuntimeError):
@@ -44,32 +54,44 @@ def busy(domain: int, holder: str) -> DomainBusyError:
 
 
 LOCAL_BY_DEFAULT = 'SEC_LOCAL_BY_DEFAULT'
-"""Set by scripts/env.sh to the variable with which it has restricted discovery by itself."""
+"""Set by scripts/env.sh to the variables with which it has restricted discovery by itself."""
+
+PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+"""Name the file with settings of Fast DDS, from its version 3 (Kilted) on and before."""
 
 
 def keep_local(environment: MutableMapping[str, str], hosts: Iterable[str]) -> None:
     """Restrict discovery to this machine, unless the fleet has others or the user has said.
+
+    With Fast DDS a file of ours does it, since `LOCALHOST` always brings its shared memory in
+    (see `PROCESS_DEFAULTS`); Humble's `ROS_LOCALHOST_ONLY` does so too, and is left at that.
 
     Args:
         environment: environment of this process and its children; changed.
         hosts: machines of the fleet.
     """
     chosen = {'ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS'}
-    by_default = environment.pop(LOCAL_BY_DEFAULT, '')
-    if any(hosts) and by_default:
-        environment.pop(by_default, None)
+    by_default = environment.pop(LOCAL_BY_DEFAULT, '').split()
+    if any(hosts):
+        for name in by_default:
+            environment.pop(name, None)
     if any(hosts) or chosen & environment.keys():
         return
+    fast_dds = environment.get('RMW_IMPLEMENTATION', 'rmw_fastrtps').startswith('rmw_fastrtps')
     if environment.get('ROS_DISTRO') == 'humble':
         environment['ROS_LOCALHOST_ONLY'] = '1'
+    elif fast_dds and not environment.keys() & set(PROFILES):
+        environment['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'SYSTEM_DEFAULT'
+        name = PROFILES[environment.get('ROS_DISTRO') in ('iron', 'jazzy')]
+        environment[name] = str(config_dir() / 'fastdds' / 'loopback.xml')
     else:
         environment['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 
 
-def limit_threads(environment: MutableMapping[str, str]) -> None:
-    """Let numerical libraries use one thread a process: there are as many processes as cores."""
-    for name in THREAD_LIMITS:
-        environment.setdefault(name, '1')
+def complete(environment: MutableMapping[str, str]) -> None:
+    """Add `PROCESS_DEFAULTS` to what the user has set."""
+    for name, value in PROCESS_DEFAULTS.items():
+        environment.setdefault(name, value)
 
 
 class DomainLock:

@@ -22,12 +22,12 @@ from launch.actions import (
 )
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
-from launch.substitutions import LaunchConfiguration
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 from sec_nodes.config import ConfigError
-from sec_nodes.fleet.domain import THREAD_LIMITS
+from sec_nodes.fleet.domain import PROCESS_DEFAULTS
 from sec_nodes.fleet.expand import COORDINATOR, RECORDER, ProcessSpec
 from sec_nodes.fleet.plan import Plan, Request, make_plan, write_plan
 from sec_nodes.fleet.runner import RECORDER_GRACE_S
@@ -75,9 +75,12 @@ def describe(nodes: Sequence[str] | None = None) -> LaunchDescription:
     """
     extra = VIEWERS if nodes is None else IDS if nodes != ['controller'] else ()
     arguments = [_argument(*entry) for entry in (*ARGUMENTS, *extra)]
-    threads = [SetEnvironmentVariable(name, '1') for name in THREAD_LIMITS]
+    defaults = [
+        SetEnvironmentVariable(name, EnvironmentVariable(name, default_value=value))
+        for name, value in PROCESS_DEFAULTS.items()
+    ]
     return LaunchDescription(
-        [*arguments, *threads, OpaqueFunction(function=_start, kwargs={'nodes': nodes})]
+        [*arguments, *defaults, OpaqueFunction(function=_start, kwargs={'nodes': nodes})]
     )
 
 

@@ -8,12 +8,14 @@ import pytest
 
 from sec_nodes.config import ConfigError
 from sec_nodes.fleet.domain import (
+    LOCAL_BY_DEFAULT,
+    PROFILES,
     DomainBusyError,
     DomainLock,
     busy,
+    complete,
     domain_id,
     keep_local,
-    limit_threads,
 )
 
 
@@ -49,9 +51,16 @@ def test_domain_id():
 
 
 def test_discovery_stays_on_this_machine():
-    kilted: dict[str, str] = {}
-    keep_local(kilted, [])
-    assert kilted == {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    for distro, name in zip(('kilted', 'jazzy'), PROFILES, strict=True):
+        environment = {'ROS_DISTRO': distro}
+        keep_local(environment, [])
+        assert environment.pop('ROS_AUTOMATIC_DISCOVERY_RANGE') == 'SYSTEM_DEFAULT'
+        assert environment.keys() == {'ROS_DISTRO', name}
+        assert '127.0.0.1' in Path(environment[name]).read_text()
+    for other in ({'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'}, {PROFILES[0]: 'mine.xml'}):
+        environment = dict(other)
+        keep_local(environment, [])
+        assert environment == {**other, 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
     humble = {'ROS_DISTRO': 'humble'}
     keep_local(humble, [])
     assert humble['ROS_LOCALHOST_ONLY'] == '1'
@@ -61,12 +70,21 @@ def test_discovery_is_left_alone_for_other_hosts_and_by_wish():
     environment: dict[str, str] = {}
     keep_local(environment, ['board'])
     assert environment == {}
+    by_default = ['ROS_AUTOMATIC_DISCOVERY_RANGE', *PROFILES]
+    environment = dict.fromkeys(by_default, 'set by env.sh')
+    environment[LOCAL_BY_DEFAULT] = ' '.join(by_default)
+    keep_local(environment, ['board'])
+    assert environment == {}
     environment = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}
     keep_local(environment, [])
     assert environment == {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}
 
 
-def test_threads_are_limited_unless_the_user_has_said():
+def test_one_thread_and_no_shared_memory_unless_the_user_has_said():
     environment = {'OMP_NUM_THREADS': '4'}
-    limit_threads(environment)
-    assert environment == {'OMP_NUM_THREADS': '4', 'OPENBLAS_NUM_THREADS': '1'}
+    complete(environment)
+    assert environment == {
+        'OMP_NUM_THREADS': '4',
+        'OPENBLAS_NUM_THREADS': '1',
+        'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4',
+    }
