@@ -18,9 +18,11 @@ from sec_nodes.inference.profiles import (
     common_scale,
     load_profile,
 )
+from sec_nodes.physics.workload import NETWORKS as BUILT_FROM_DEFINITIONS
 from sec_nodes.scenarios import survey_settings
 from sec_nodes.scenarios.mllm.settings import MllmSettings, Pace, Servers
 from sec_nodes.scenarios.partial.settings import PartialSettings
+from sec_nodes.scenarios.robust.settings import NetworkCuts, RobustSettings
 
 SCENE: Scale = 'scene'
 """Held-out pictures that the accuracies of classifiers in the manifest are a share of."""
@@ -87,6 +89,39 @@ def with_networks(settings: PartialSettings) -> PartialSettings:
     menus = tuple(_menu(manifest, name, settings.tasks.codec) for name in settings.tasks.networks)
     tasks = settings.tasks.model_copy(update={'menus_bit': menus})
     return settings.model_copy(update={'tasks': tasks})
+
+
+def with_layers(settings: RobustSettings) -> RobustSettings:
+    """The settings with the cuts of the networks that they name, for `users.layers: models`.
+
+    Raises:
+        ConfigError: an unknown network.
+    """
+    users = settings.users
+    if users.layers == 'paper':
+        return settings
+    manifest = _manifest('users.networks')
+    cuts = []
+    for name in users.networks:
+        try:
+            entry = manifest.network(name)
+        except ModelError as error:
+            raise ConfigError(f'users.networks: {error}{_how_to_build(name)}') from None
+        bit = [encoded_size_bit(cut.shape, cut.dtype, users.codec) for cut in entry.cuts[:-1]]
+        front_flop = tuple(cut.front_flop for cut in entry.cuts)
+        # what the last cut leaves is the answer itself, which does not travel
+        cuts.append(NetworkCuts(front_flop=front_flop, cut_bit=(*bit, 0.0)))
+    users = users.model_copy(update={'cuts': tuple(cuts)})
+    return settings.model_copy(update={'users': users})
+
+
+def _how_to_build(name: str) -> str:
+    if name not in BUILT_FROM_DEFINITIONS:
+        return ''
+    return (
+        f'; `sec models build {name} --models-dir DIR` writes it, and SEC_MODELS_DIR=DIR lets '
+        'everybody find it'
+    )
 
 
 def _menu(manifest: Manifest, name: str, codec: str) -> tuple[tuple[float, float], ...]:

@@ -168,6 +168,21 @@ class SplitModel:
         self._check(arrived, cut)
         return self._chain(arrived, cut, len(self._sessions))
 
+    def run_span(self, cut: int, until: int, tensor: Tensor) -> Tensor:
+        """Tensor at cut `until` from the tensor at `cut`.
+
+        Raises:
+            ValueError: there are no such cuts, or they are in the wrong order.
+            PayloadError: that is no tensor at `cut`.
+        """
+        self._check_cut(cut)
+        self._check_cut(until)
+        if until < cut:
+            raise ValueError(f'cut {until} of model {self.id!r} lies before cut {cut}')
+        before = np.asarray(tensor)
+        self._check(before, cut)
+        return self._chain(before, cut, until)
+
     def run(self, image: Tensor) -> Tensor:
         """Scores of a picture, all segments here."""
         return self.run_front(len(self._sessions), image)

@@ -58,13 +58,25 @@ def picture_seed(seed: int, device: int, slot: int, index: int) -> int:
 
 
 class RenderedPictures:
-    """Scenes by code: every class equally likely, the label always known."""
+    """Scenes by code: every class equally likely, the label always known.
+
+    Args:
+        size: rows and columns; other than the renderer's own take the nearest of its pixels.
+    """
+
+    def __init__(self, size: tuple[int, int] = PICTURE_SHAPE[:2]) -> None:
+        self._pixels = np.ix_(
+            *(
+                np.arange(wanted) * rendered // wanted
+                for wanted, rendered in zip(size, PICTURE_SHAPE[:2], strict=True)
+            )
+        )
 
     def picture(self, seed: int, device: int, slot: int, index: int) -> Picture:
         """Draw a label, then the scene, both from the task's own seed."""
         own = picture_seed(seed, device, slot, index)
         label = draw_label(own)
-        return Picture(render(label, own), label, f'scene:{label}:{own}')
+        return Picture(render(label, own)[self._pixels], label, f'scene:{label}:{own}')
 
 
 class FolderPictures:

@@ -7,9 +7,9 @@ either ends or is pending again. News of an earlier try, or of a task that has e
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from sec_nodes.slot import Status
+from sec_nodes.slot import LOCAL, Status
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,19 @@ class Try:
     backup: int
     controller: str
     assigned_s: float
+    holder: int = LOCAL
+    """Server that passes the tensor on; `LOCAL` where the device sends it."""
+    due_s: float = math.inf
+    """When the answer should be there, where there is a reason to doubt that it comes [s]."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a server has of a task that it gives up."""
+
+    server: int
+    cut: int
+    """Cut whose tensor it can pass on."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +150,18 @@ class Entry:
     last_try: Try | None = None
     in_flight: bool = False
     last_reason: str = ''
+    tries: list[Try] = field(default_factory=list)
+    """All of them so far."""
+    begun: Try | None = None
+    """First of the tries in a row for which the device ran the same layers."""
+    held: Held | None = None
+    """Who can pass its tensor on since the last try was lost."""
+    lost_by: int = LOCAL
+    """Server that lost the last try that was lost."""
+    failed_by: set[int] = field(default_factory=set)
+    """Servers that lost a try of it."""
+    spent_j: float = 0.0
+    """Energy that servers have spent on tries that they gave up [J]."""
 
 
 class Ledger:
@@ -144,10 +169,12 @@ class Ledger:
 
     Args:
         max_attempts: how often a task may be sent out.
+        first_answer_counts: whether an answer of an earlier try is taken, where all tries answer
+            alike; the server that was given up may just have been slow.
     """
 
-    def __init__(self, max_attempts: int = 3) -> None:
-        self.max_attempts = max_attempts
+    def __init__(self, max_attempts: int = 3, first_answer_counts: bool = False) -> None:
+        self.max_attempts, self.first_answer_counts = max_attempts, first_answer_counts
         self.open: dict[int, Entry] = {}
         self.ended: dict[Status, int] = dict.fromkeys(Status, 0)
         self.stale = 0
@@ -183,7 +210,10 @@ class Ledger:
         entry = self.open[task_id]
         if entry.in_flight:
             raise ValueError(f'task {task_id} is in flight already; wait for news of that try')
-        entry.last_try, entry.in_flight = attempt, True
+        entry.last_try, entry.in_flight, entry.held = attempt, True, None
+        entry.tries.append(attempt)
+        if attempt.holder == LOCAL and not _same_front(entry.begun, attempt):
+            entry.begun = attempt
         entry.attempts += 1
         return entry.attempts - 1
 
@@ -192,24 +222,61 @@ class Ledger:
         entry = self.open.get(task_id)
         return entry is not None and entry.in_flight and entry.attempts - 1 == attempt
 
+    def takes_earlier(self, task_id: int, attempt: int) -> bool:
+        """Whether an answer of a try that was given up is still welcome."""
+        entry = self.open.get(task_id)
+        return (
+            self.first_answer_counts
+            and entry is not None
+            and not self.is_current(task_id, attempt)
+            and 0 <= attempt < entry.attempts
+        )
+
     def answered(self, task_id: int, attempt: int, answer: Answer) -> Outcome | None:
         """Close a task whose answer has arrived; None if the news is stale."""
-        if not self._accept(task_id, attempt):
+        if self.takes_earlier(task_id, attempt):
+            self.open[task_id].last_try = self.open[task_id].tries[attempt]
+        elif not self._accept(task_id, attempt):
             return None
         task = self.open[task_id].task
         latency_s = answer.answered_s - task.created_s
         in_time = latency_s <= task.deadline_s * (1 + 1e-9)
         return self._end(task_id, Status.DONE if in_time else Status.LATE, '', answer)
 
-    def lost(self, task_id: int, attempt: int, reason: str) -> Outcome | None:
-        """Note that a try was lost. The task is pending again, or fails if it was the last try."""
+    def lost(
+        self, task_id: int, attempt: int, reason: str, culprit: int | None = None
+    ) -> Outcome | None:
+        """Note that a try was lost. The task is pending again, or fails if it was the last try.
+
+        Args:
+            task_id: the task.
+            attempt: the try.
+            reason: why.
+            culprit: server that lost it, if that was not the one that should compute.
+        """
         if not self._accept(task_id, attempt):
             return None
         entry = self.open[task_id]
         entry.in_flight, entry.last_reason = False, reason
+        if culprit is None and entry.last_try is not None:
+            culprit = entry.last_try.server
+        entry.lost_by = LOCAL if culprit is None else culprit
+        entry.failed_by |= {entry.lost_by} - {LOCAL}
         if entry.attempts >= self.max_attempts:
             return self._end(task_id, Status.FAILED, reason)
         return None
+
+    def handed_over(
+        self, task_id: int, attempt: int, reason: str, held_cut: int, spent_j: float
+    ) -> Outcome | None:
+        """Note that a server gives a try up, but can pass its tensor on; else like `lost`."""
+        if not self.is_current(task_id, attempt):
+            return self.lost(task_id, attempt, reason)
+        entry = self.open[task_id]
+        entry.spent_j += spent_j
+        if entry.last_try is not None:
+            entry.held = Held(entry.last_try.server, held_cut)
+        return self.lost(task_id, attempt, reason)
 
     def failed(self, task_id: int, attempt: int, reason: str) -> Outcome | None:
         """Close a task for whose failure another try is no remedy."""
@@ -243,5 +310,12 @@ class Ledger:
         self.ended[status] += 1
         if answer is not None and entry.last_try is not None:
             decided_s = entry.last_try.assigned_s - entry.task.created_s
-            answer = replace(answer, timing=replace(answer.timing, decision_s=decided_s))
+            energy = replace(answer.energy, back_j=answer.energy.back_j + entry.spent_j)
+            timing = replace(answer.timing, decision_s=decided_s)
+            answer = replace(answer, timing=timing, energy=energy)
         return Outcome(entry.task, status, reason, entry.attempts, entry.last_try, answer)
+
+
+def _same_front(one: Try | None, other: Try) -> bool:
+    """Whether the device ran the same layers for two tries."""
+    return one is not None and (one.model_id, one.split) == (other.model_id, other.split)

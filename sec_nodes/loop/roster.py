@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -35,6 +36,14 @@ class Roster(Generic[StateT]):
         if slot >= 0:
             self.slot[member] = max(slot, self.slot.get(member, -1))
         return returned
+
+    def lose(self, member: int) -> None:
+        """A member says itself that it fails: it is missing until it is heard again."""
+        self.missing.add(member)
+
+    def silence_s(self, member: int, at_s: float) -> float:
+        """How long ago a member was heard last [s]; infinite if never."""
+        return at_s - self._heard_at.get(member, -math.inf)
 
     def newly_missing(self, at_s: float) -> list[int]:
         """Members that have fallen silent since the last call."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sec_nodes.controllers.base import Controller
-from sec_nodes.scenarios.offloading import Offloading, Violation
+from sec_nodes.scenarios.offloading import Offloading
+from sec_nodes.scenarios.stages import Violation
 from sec_nodes.slot import (
     DECLINED,
     BoolArray,
@@ -41,6 +43,15 @@ class Screened:
         """What the original decision on a task broke."""
         return describe(int(self.violation[task]))
 
+    def complaints(self) -> Iterator[tuple[str, str]]:
+        """What was wrong with the original decision: the kind of it, and which one."""
+        for row in np.flatnonzero(self.violation):
+            yield 'decision broke a constraint', self.reason(int(row))
+        if self.goals_held:
+            yield 'goal outside the area', str(self.goals_held)
+        if self.relays_held:
+            yield 'relay order broke a constraint', str(self.relays_held)
+
 
 def describe(violation: int) -> str:
     """Names of the constraints in a set of `Violation` flags."""
@@ -59,16 +70,17 @@ def screen(
         decision: a controller's answer, in the order of `state.tasks`.
         fallback: decides what the controller could not; asked only for those tasks.
     """
+    decision = scenario.settled(state, decision)
     violation = scenario.violations(state, decision)
     broken = np.flatnonzero(violation)
     repaired = np.zeros(state.n_tasks, dtype=bool)
     rejected = np.zeros(state.n_tasks, dtype=bool)
     if len(broken):
         part = state.only(broken)
-        substitute = fallback.decide(part)
+        substitute = scenario.settled(part, fallback.decide(part))
         sound = scenario.violations(part, substitute) == 0
         served = sound & (substitute.server != DECLINED)
-        decision = decision.with_rows(broken, substitute)
+        decision = scenario.settled(state, decision.with_rows(broken, substitute))
         repaired[broken[served]] = True
         rejected[broken[~served]] = True
     decision, goals_held = _sound_goals(scenario, state, decision)

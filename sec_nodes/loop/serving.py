@@ -88,6 +88,10 @@ class OrderedIntake(Generic[ItemT]):
         for key in ready:
             self.hand_on(self._waiting.pop(key)[1])
 
+    def waiting(self) -> list[ItemT]:
+        """What has arrived and not been handed on."""
+        return [item for _, item in self._waiting.values()]
+
     def clear(self) -> None:
         """Forget everything, after a crash."""
         self._expected.clear()

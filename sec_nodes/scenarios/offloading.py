@@ -2,20 +2,20 @@
 
 The nodes call the stages (`front`, `uplink`, `back`, `downlink`) one by one where they happen;
 `evaluate` chains the same stages for a whole slot, and `options` prices every way to serve a task.
-A scenario says what is its own: its radio, who pays for what, and whether devices compute.
+A scenario says what is its own: its radio, who pays for what, and whether devices compute. What
+it says nothing of is simple: devices have sub-channels of their own, to UAVs nearby.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from enum import IntFlag
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
 from sec_nodes.physics import channel, workload
 from sec_nodes.physics.queueing import fcfs_admission_s, fcfs_start_s
+from sec_nodes.scenarios.stages import Options, QueueRule, Stage, Violation, Way
 from sec_nodes.slot import (
     DECLINED,
     LOCAL,
@@ -34,70 +34,6 @@ from sec_nodes.slot import (
 _ACCURACY_SLACK = 1e-12
 
 
-class Violation(IntFlag):
-    """Hard constraints that the decision on a task can break."""
-
-    SERVER = 1
-    """No such server."""
-    DEAD = 2
-    """The server has failed."""
-    UNREACHABLE = 4
-    """Out of the UAV's coverage, or no satellite in view for long enough."""
-    SPLIT = 8
-    """No such cut, or one that leaves nothing to the server."""
-    POWER = 16
-    """Transmit power outside the radio's range, or not a number."""
-    SHARE = 32
-    """Share of the server's computer outside [0, 1], not a number, or not to be had."""
-    ACCURACY = 64
-    """The executing model is less accurate than the task requires."""
-    NO_COMPUTER = 128
-    """The device cannot compute, so the task cannot stay there."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Time and energy that one stage takes, task by task."""
-
-    time_s: FloatArray
-    energy_j: FloatArray
-
-
-@dataclass(frozen=True)
-class Options:
-    """Latency and energy of every way to serve each task alone.
-
-    Axes: K tasks, S servers and at last the device itself, C cuts, P transmit powers. What
-    breaks a constraint is not `feasible`; what misses its deadline is not `punctual`.
-    """
-
-    latency_s: FloatArray
-    energy_j: FloatArray
-    cost: FloatArray
-    feasible: BoolArray
-    punctual: BoolArray
-
-
-class Way(NamedTuple):
-    """What lies between devices and servers; arrays that broadcast."""
-
-    delay_s: FloatArray
-    """One-way propagation, inter-satellite links included [s]."""
-    hops: IntArray
-    """Inter-satellite links."""
-    isl_m: FloatArray
-    """Their length together [m]."""
-
-
-class QueueRule(NamedTuple):
-    """How tasks wait at a server, first come, first served."""
-
-    enabled: bool = True
-    """False: every task has a computer of its own."""
-    longest_wait_s: float = np.inf
-    """A task that would wait longer is refused [s]."""
-
-
 class Offloading(ABC):
     """Costs and constraints of a slot.
 
@@ -112,6 +48,8 @@ class Offloading(ABC):
     """Whether a share of a server's computer can be reserved for a task."""
     own_controllers: ClassVar[bool] = False
     """Whether only controllers that were made for the scenario can play it."""
+    answers_count: ClassVar[bool] = True
+    """Whether answers take time and energy on their way back; else they are too small to."""
     longest_upload_s: float = np.inf
     """The radio gives up an upload after that [s]."""
     queue: QueueRule = QueueRule()
@@ -127,20 +65,27 @@ class Offloading(ABC):
     def transmit_power_w(self) -> tuple[float, float]:
         """Least and largest transmit power of a device [W]."""
 
-    @abstractmethod
+    @property
+    def residual_interference(self) -> float:
+        """Share of the power of other devices that a receiver cannot suppress."""
+        return float(channel.db_to_ratio(self.settings.radio.residual_interference_db))
+
     def front(self, flop: FloatArray, flop_s: FloatArray) -> Stage:
-        """Layers on the device.
+        """Layers on the device; here nothing, for devices that cannot compute.
 
         Args:
             flop: (K,) work [FLOP].
             flop_s: (K,) speed of each task's device [FLOP/s].
         """
+        nothing = np.zeros(np.broadcast_shapes(np.shape(flop), np.shape(flop_s)))
+        return Stage(nothing, nothing)
 
-    @abstractmethod
     def upload_rate_bit_s(
         self, links: LinkTable, device: IntArray, server: IntArray, power_w: FloatArray
     ) -> FloatArray:
         """(K,) rates of uploads that are all transmitted in the same slot [bit/s].
+
+        Here each has a sub-channel of its own.
 
         Args:
             links: links of the slot.
@@ -148,12 +93,13 @@ class Offloading(ABC):
             server: (K,) columns of `links`; none may be `LOCAL`.
             power_w: (K,) transmit power [W].
         """
+        ratio = power_w * links.gain[device, server] / links.noise_w[server]
+        return channel.shannon_rate_bit_s(links.bandwidth_hz[server], ratio)
 
-    @abstractmethod
     def carried(
         self, way: Way, size_bit: FloatArray, radio_s: FloatArray, power_w: FloatArray
     ) -> Stage:
-        """A transmission with propagation and inter-satellite links.
+        """A transmission with propagation and inter-satellite links; here without either.
 
         Args:
             way: between device and server.
@@ -161,10 +107,11 @@ class Offloading(ABC):
             radio_s: what the radio needs for it [s].
             power_w: power of the radio's transmitter [W].
         """
+        return Stage(radio_s, power_w * radio_s)
 
-    @abstractmethod
     def view_needed_s(self, state: SlotState) -> FloatArray:
-        """(K,) how long a satellite must stay in view to be sent a task [s]."""
+        """(K,) how long a satellite must stay in view to be sent a task [s]; here no time."""
+        return np.zeros(state.n_tasks)
 
     @abstractmethod
     def airspace_m(self) -> tuple[FloatArray, FloatArray]:
@@ -177,6 +124,10 @@ class Offloading(ABC):
             NotImplementedError: in scenarios in which UAVs pass nothing on.
         """
         raise NotImplementedError(f'{type(self).__name__} has no relays')
+
+    def settled(self, state: SlotState, decision: SlotDecision) -> SlotDecision:
+        """The decision with what the scenario settles by rules of its own; here nothing."""
+        return decision
 
     # -- stages, where they happen ---------------------------------------------------------------
 
@@ -230,6 +181,8 @@ class Offloading(ABC):
         transmit_power_w: FloatArray,
     ) -> Stage:
         """Answers on their way back; arguments as of `uplink`, power of the servers."""
+        if not self.answers_count:
+            return Stage(np.zeros(len(device)), np.zeros(len(device)))
         radio_s = channel.transmission_time_s(
             answer_bit, links.downlink_rate_bit_s[device, server]
         )

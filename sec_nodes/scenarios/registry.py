@@ -74,6 +74,10 @@ SCENARIOS = {
     'robust': Entry(
         'sec_nodes.scenarios.robust.settings:RobustSettings',
         'sec_nodes.scenarios.robust:Robust',
+        flies=True,
+        flown_mode='flown',
+        flown_by='optimum',
+        completed_by='sec_nodes.levels:with_layers',
     ),
 }
 

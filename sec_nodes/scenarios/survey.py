@@ -13,7 +13,8 @@ from typing import ClassVar
 import numpy as np
 
 from sec_nodes.physics import channel, workload
-from sec_nodes.scenarios.offloading import Offloading, Stage, Way
+from sec_nodes.scenarios.offloading import Offloading
+from sec_nodes.scenarios.stages import Stage, Way
 from sec_nodes.scenarios.survey_settings import SurveySettings
 from sec_nodes.slot import FloatArray, IntArray, LinkTable, SlotState
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from sec_nodes.config import ConfigError
 from sec_nodes.inference.manifest import load_manifest
+from sec_nodes.loop.devices import Devices
 from sec_nodes.scenarios.registry import flown_names, imported
-from sec_nodes.world.base import Devices, Server, Sight, Sky, World, manifest_id
+from sec_nodes.world.base import Server, Sight, Sky, World, manifest_id
 
 __all__ = ['Devices', 'Server', 'Sight', 'Sky', 'World', 'build_world', 'manifest_id']
 
@@ -16,6 +17,7 @@ WORLDS = {
     'mllm': 'sec_nodes.world.mllm:MllmWorld',
     'maritime': 'sec_nodes.world.maritime:MaritimeWorld',
     'partial': 'sec_nodes.world.partial:PartialWorld',
+    'robust': 'sec_nodes.world.robust:RobustWorld',
 }
 """Where the world of a scenario is; imported when it is needed, since each takes its time."""
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
+from sec_nodes.config import ConfigError
 from sec_nodes.inference.manifest import Manifest
-from sec_nodes.inference.pictures import Picture
+from sec_nodes.inference.pictures import FolderPictures, Picture, PictureSource, RenderedPictures
+from sec_nodes.loop.devices import Devices
 from sec_nodes.loop.ledger import Task
 from sec_nodes.loop.links import Receivers
 from sec_nodes.loop.satellites import SatelliteView
 from sec_nodes.loop.uavs import UavFleet
 from sec_nodes.physics.visibility import VisibilityWindows
 from sec_nodes.scenarios.offloading import Offloading
-from sec_nodes.slot import FloatArray, IntArray, LinkTable, ServerKind
+from sec_nodes.slot import TASKS_PER_DEVICE, FloatArray, IntArray, LinkTable, ServerKind
 
 if TYPE_CHECKING:
     from sec_nodes.scenarios.maritime import Maritime
@@ -67,37 +70,18 @@ class Missions:
     """The same for later decisions: UAVs follow the plan in force meanwhile [s]."""
 
 
-class Devices(Protocol):
-    """Devices of one process, advanced slot by slot."""
+@dataclass(frozen=True)
+class Failover:
+    """What becomes of a task within its slot when the server that has it fails."""
 
-    ids: IntArray
-    """(D,) identifiers, ascending."""
-    slot: int
-    """Slot that they are in; -1 before the first."""
-    flop_s: FloatArray
-    """(D,) speed of their computers [FLOP/s]; 0 for none."""
-    free_s: FloatArray
-    """(D,) when each computer has finished what it was given [s]."""
-
-    @property
-    def position_m(self) -> FloatArray:
-        """(D, 3) [m; map]."""
-
-    @property
-    def velocity_m_s(self) -> FloatArray:
-        """(D, 3) [m/s; map]."""
-
-    def open_slot(self, slot: int, new_tasks: bool = True) -> list[Task]:
-        """Move to the start of a slot and return the tasks created there, in device order."""
-
-    def start_s(self, row: int, ready_s: float, service_s: float) -> float:
-        """Reserve a device's processor, first come, first served; returns the start [s]."""
-
-    def backlog_s(self, now_s: float) -> FloatArray:
-        """(D,) computing time already promised at an instant [s]."""
+    migration: Literal['relay', 'resend', 'none']
+    """The failed server passes the tensor on if it can, else the device sends it again; the device
+    always does; or the task is lost."""
+    keeps_progress: bool
+    """Whether layers that are done need not be done again after a relay."""
 
 
-class StillDevices:
+class StillDevices(Devices):
     """Devices of one process that do not compute, and do not move within a slot.
 
     Subclasses say where they are and what they ask: `open_slot`.
@@ -108,10 +92,7 @@ class StillDevices:
     """
 
     def __init__(self, ids: list[int], place_m: FloatArray) -> None:
-        self.ids: IntArray = np.array(ids, dtype=np.int64)
-        self.slot = -1
-        self.flop_s: FloatArray = np.zeros(len(ids))
-        self.free_s: FloatArray = np.zeros(len(ids))
+        super().__init__(ids, np.zeros(len(ids)))
         self.place(place_m)
 
     def place(self, place_m: FloatArray) -> None:
@@ -172,6 +153,8 @@ class World(ABC):
     """What UAVs pass on to the satellite and how long that takes; None where they do not."""
     missions: Missions | None = None
     """How missions are flown; None where every slot is decided by itself."""
+    failover: Failover | None = None
+    """How tasks of failed servers go on within their slot; None where pictures go to backups."""
 
     def __init__(self, scenario: Offloading, manifest: Manifest) -> None:
         self.scenario = scenario
@@ -192,13 +175,19 @@ class World(ABC):
         """
 
     @property
-    @abstractmethod
+    def own_models(self) -> tuple[str, ...]:
+        """Models of the devices, which run them in turn; where they do not compute, any."""
+        return self.scenario.models.model_id[:1]
+
+    @property
     def device_model(self) -> str:
-        """Model of the devices; where they do not compute, any."""
+        """Model of the first device."""
+        return self.own_models[0]
 
     def device_models(self, ids: list[int]) -> list[str]:
         """Model of each of some devices."""
-        return [self.device_model] * len(ids)
+        names = self.own_models
+        return [names[device % len(names)] for device in ids]
 
     @abstractmethod
     def server(self, number: int) -> Server:
@@ -208,9 +197,8 @@ class World(ABC):
     def devices(self, ids: list[int], seed: int) -> Devices:
         """Some of the devices, before slot 0."""
 
-    @abstractmethod
     def sights(self, images: str, seed: int) -> Callable[[Task], Sight]:
-        """What devices see, the same for the same task of the same run.
+        """What devices see, the same for the same task of the same run; here one picture a task.
 
         Args:
             images: folder of the user's own pictures; empty for rendered ones.
@@ -219,18 +207,38 @@ class World(ABC):
         Raises:
             PictureError: the folder has no pictures that can be used.
         """
+        sources = {name: self.pictures(name, images) for name in self.own_models}
+
+        def sight(task: Task) -> Sight:
+            source = sources[self.device_models([task.device_id])[0]]
+            number = task.task_id % TASKS_PER_DEVICE
+            return Sight(partial(source.picture, seed, task.device_id, task.slot, number))
+
+        return sight
+
+    def pictures(self, model_id: str, images: str) -> PictureSource:
+        """Rendered scenes, or pictures of a folder, in the size that a network takes.
+
+        Raises:
+            PictureError: the folder has no pictures that can be used.
+        """
+        entry = self.manifest.network(model_id)
+        rows, columns = entry.input.shape[1:3]
+        if images:
+            return FolderPictures(images, size=(rows, columns), classes=entry.classes or ())
+        return RenderedPictures(size=(rows, columns))
 
     @abstractmethod
     def uavs(self, ids: list[int], step_s: float, seed: int = 0) -> UavFleet:
         """Some of the UAVs at their start, with the period of their control [s]."""
 
-    @abstractmethod
     def sky(self, seed: int) -> Sky:
         """The satellites.
 
         Raises:
-            ConfigError: they cannot be computed.
+            ConfigError: there are none, or they cannot be computed.
         """
+        raise ConfigError(f'scenario {self.settings.name} has no satellites; start no such node')
 
     @abstractmethod
     def links(

@@ -9,13 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from sec_nodes.inference.manifest import Manifest
-from sec_nodes.inference.pictures import (
-    FolderPictures,
-    Picture,
-    PictureSource,
-    RenderedPictures,
-    picture_seed,
-)
+from sec_nodes.inference.pictures import Picture, picture_seed
 from sec_nodes.loop.ledger import Task
 from sec_nodes.loop.links import Receivers
 from sec_nodes.loop.satellites import SatelliteView
@@ -68,11 +62,6 @@ class MaritimeWorld(World):
         for name in self.scenario.models.model_id:
             self.manifest.classifier(name)
 
-    @property
-    def device_model(self) -> str:
-        """Any: devices do not compute."""
-        return self.settings.flown.uav_model
-
     def server(self, number: int) -> Server:
         """What a server brings along; its speed in cycles per second."""
         uavs, satellite = self.settings.uavs, self.settings.satellite
@@ -92,11 +81,7 @@ class MaritimeWorld(World):
 
     def sights(self, images: str, seed: int) -> Callable[[Task], Sight]:
         """Frames of a camera, at least one: as many as the size of the task stands for."""
-        classes = self.manifest.classifier(self.device_model).classes
-        source: PictureSource = (
-            FolderPictures(images, classes=classes) if images else RenderedPictures()
-        )
-
+        source = self.pictures(self.device_model, images)
         shot = lru_cache(SHOTS)(lambda number: source.picture(seed, 0, 0, number))
 
         def sight(task: Task) -> Sight:

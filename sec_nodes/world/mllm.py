@@ -72,11 +72,6 @@ class MllmWorld(World):
         for name in self.scenario.models.model_id:
             self.manifest.mllm(manifest_id(name))
 
-    @property
-    def device_model(self) -> str:
-        """Any: devices do not compute."""
-        return self.scenario.models.model_id[0]
-
     def server(self, number: int) -> Server:
         """What a server brings along."""
         uavs, satellites = self.settings.uavs, self.settings.satellites

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
 from sec_nodes.config import ConfigError
 from sec_nodes.inference.manifest import Manifest
-from sec_nodes.inference.pictures import FolderPictures, PictureSource, RenderedPictures
 from sec_nodes.loop.ledger import Task
 from sec_nodes.loop.links import Receivers
 from sec_nodes.loop.tracking import MissionFleet
@@ -18,15 +15,8 @@ from sec_nodes.physics.motion import MotionLimits
 from sec_nodes.scenarios.partial.instance import PartialState
 from sec_nodes.scenarios.partial.offloading import PartialOffloading
 from sec_nodes.scenarios.partial.settings import PartialSettings
-from sec_nodes.slot import (
-    TASKS_PER_DEVICE,
-    FloatArray,
-    IntArray,
-    LinkTable,
-    ServerKind,
-    task_number,
-)
-from sec_nodes.world.base import Missions, Server, Sight, Sky, StillDevices, World
+from sec_nodes.slot import FloatArray, IntArray, LinkTable, ServerKind, task_number
+from sec_nodes.world.base import Missions, Server, StillDevices, World
 
 ACCELERATION_RESERVE = 2.5
 """Acceleration of UAVs over the limit that plans keep, so that they can catch up."""
@@ -64,28 +54,19 @@ class PartialWorld(World):
         self.missions = Missions(planning_s=PLANNING_S, replanning_s=REPLANNING_S)
 
     def require_models(self) -> None:
-        """Check that the manifest knows the networks.
+        """Look up how accurate the networks are.
 
         Raises:
             ModelError: it does not know one.
         """
-        accuracy = [
-            self.manifest.classifier(name).accuracy for name in self.scenario.models.model_id
-        ]
-        self.scenario.models = replace(
-            self.scenario.models,
-            accuracy=np.array([found.value if found else 1.0 for found in accuracy]),
-        )
+        entries = [self.manifest.classifier(name) for name in self.scenario.models.model_id]
+        accuracy = np.array([entry.accuracy.value for entry in entries])
+        self.scenario.models = replace(self.scenario.models, accuracy=accuracy)
 
     @property
-    def device_model(self) -> str:
-        """Network of the first terminal; see `device_models`."""
-        return self.scenario.models.model_id[0]
-
-    def device_models(self, ids: list[int]) -> list[str]:
-        """Network of each terminal, in turn."""
-        names = self.scenario.models.model_id
-        return [names[device % len(names)] for device in ids]
+    def own_models(self) -> tuple[str, ...]:
+        """All the networks, in turn."""
+        return self.scenario.models.model_id
 
     def server(self, number: int) -> Server:
         """What a UAV brings along; its speed in cycles per second."""
@@ -96,19 +77,6 @@ class PartialWorld(World):
     def devices(self, ids: list[int], seed: int) -> Terminals:
         """Some of the terminals, before the mission."""
         return Terminals(self.settings.slot_s, ids, self._instance(seed))
-
-    def sights(self, images: str, seed: int) -> Callable[[Task], Sight]:
-        """Rendered scenes, or pictures of a folder."""
-        classes = self.manifest.classifier(self.device_model).classes
-        source: PictureSource = (
-            FolderPictures(images, classes=classes) if images else RenderedPictures()
-        )
-
-        def sight(task: Task) -> Sight:
-            number = task.task_id % TASKS_PER_DEVICE
-            return Sight(partial(source.picture, seed, task.device_id, task.slot, number))
-
-        return sight
 
     def uavs(self, ids: list[int], step_s: float, seed: int = 0) -> MissionFleet:
         """Some of the UAVs, hovering above the depot, each in its layer."""
@@ -122,14 +90,6 @@ class PartialWorld(World):
         )
         limits = MotionLimits(uavs.speed_m_s, limit_m_s2, JERK_M_S3)
         return MissionFleet(start_m, limits, ids, step_s, self.settings.wing)
-
-    def sky(self, seed: int) -> Sky:
-        """Nothing.
-
-        Raises:
-            ConfigError: always.
-        """
-        raise ConfigError(f'scenario {self.settings.name} has no satellites; start no such node')
 
     def links(
         self,

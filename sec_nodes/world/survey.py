@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 
 from sec_nodes.config import ConfigError
 from sec_nodes.inference.codec import encoded_size_bit
 from sec_nodes.inference.manifest import ClassifierEntry, Manifest
-from sec_nodes.inference.pictures import FolderPictures, RenderedPictures
 from sec_nodes.loop.devices import DeviceFleet
-from sec_nodes.loop.ledger import Task
 from sec_nodes.loop.links import Receivers, link_table
 from sec_nodes.loop.satellites import SatelliteNetwork
 from sec_nodes.loop.uavs import UavFleet
 from sec_nodes.physics.motion import MotionLimits
 from sec_nodes.scenarios.survey import Survey
 from sec_nodes.scenarios.survey_settings import SurveySettings
-from sec_nodes.slot import (
-    TASKS_PER_DEVICE,
-    FloatArray,
-    IntArray,
-    LinkTable,
-    ModelTable,
-    ServerKind,
-)
-from sec_nodes.world.base import Server, Sight, World
+from sec_nodes.slot import FloatArray, IntArray, LinkTable, ModelTable, ServerKind
+from sec_nodes.world.base import Server, World
 
 
 class SurveyWorld(World):
@@ -45,6 +35,7 @@ class SurveyWorld(World):
     settings: SurveySettings
 
     def __init__(self, settings: SurveySettings, manifest: Manifest) -> None:
+        # the table begins with the model of the devices, see `own_models`
         tiers = (settings.devices, settings.uavs, settings.satellites)
         entries = [
             manifest.classifier(name) for name in dict.fromkeys(tier.model for tier in tiers)
@@ -54,11 +45,6 @@ class SurveyWorld(World):
 
     def require_models(self) -> None:
         """Nothing to check: it cannot be made without them."""
-
-    @property
-    def device_model(self) -> str:
-        """Model of the devices."""
-        return self.settings.devices.model
 
     def server(self, number: int) -> Server:
         """What a server brings along."""
@@ -76,17 +62,6 @@ class SurveyWorld(World):
     def devices(self, ids: list[int], seed: int) -> DeviceFleet:
         """Some of the devices, before slot 0."""
         return DeviceFleet(self.settings, ids, seed)
-
-    def sights(self, images: str, seed: int) -> Callable[[Task], Sight]:
-        """Rendered scenes, or pictures of a folder."""
-        classes = self.manifest.classifier(self.device_model).classes
-        source = FolderPictures(images, classes=classes) if images else RenderedPictures()
-
-        def sight(task: Task) -> Sight:
-            number = task.task_id % TASKS_PER_DEVICE
-            return Sight(partial(source.picture, seed, task.device_id, task.slot, number))
-
-        return sight
 
     def uavs(self, ids: list[int], step_s: float, seed: int = 0) -> UavFleet:
         """Some of the UAVs at their start."""

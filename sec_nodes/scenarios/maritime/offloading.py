@@ -17,7 +17,8 @@ from sec_nodes.scenarios.maritime.devices import device_rate_bit_s, noise_w
 from sec_nodes.scenarios.maritime.scenario import Maritime
 from sec_nodes.scenarios.maritime.settings import MaritimeSettings
 from sec_nodes.scenarios.maritime.stages import TOLERANCE
-from sec_nodes.scenarios.offloading import Offloading, QueueRule, Stage, Way
+from sec_nodes.scenarios.offloading import Offloading
+from sec_nodes.scenarios.stages import QueueRule
 from sec_nodes.slot import (
     LOCAL,
     BoolArray,
@@ -46,8 +47,8 @@ class Storage:
 class MaritimeOffloading(Offloading):
     """Costs and constraints of a slot of maritime.
 
-    Devices cannot compute, and each talks to the UAV above it. Sub-channels depend on how many
-    devices share them, (5) and (6).
+    Devices cannot compute, and each talks to the UAV above it, without propagation, (11).
+    Sub-channels depend on how many devices share them, (5) and (6).
 
     Args:
         settings: the scenario.
@@ -56,6 +57,7 @@ class MaritimeOffloading(Offloading):
     devices_compute: ClassVar[bool] = False
     shares_computers: ClassVar[bool] = False
     own_controllers: ClassVar[bool] = True
+    answers_count: ClassVar[bool] = False
     queue = QueueRule(enabled=False)
     settings: MaritimeSettings
 
@@ -83,11 +85,6 @@ class MaritimeOffloading(Offloading):
         power_w = self.settings.devices.transmit_power_w
         return power_w, power_w
 
-    def front(self, flop: FloatArray, flop_s: FloatArray) -> Stage:
-        """Nothing: devices cannot compute."""
-        nothing = np.zeros(np.broadcast_shapes(np.shape(flop), np.shape(flop_s)))
-        return Stage(nothing, nothing)
-
     def upload_rate_bit_s(
         self, links: LinkTable, device: IntArray, server: IntArray, power_w: FloatArray
     ) -> FloatArray:
@@ -109,28 +106,6 @@ class MaritimeOffloading(Offloading):
         share = 1.0 - self.settings.radio.sensitive_share
         power_w = self.settings.devices.transmit_power_w
         return self._shared_rate_bit_s(links, device, server, share, np.full(len(device), power_w))
-
-    def carried(
-        self, way: Way, size_bit: FloatArray, radio_s: FloatArray, power_w: FloatArray
-    ) -> Stage:
-        """To the UAV above: no propagation, as in (11)."""
-        return Stage(radio_s, power_w * radio_s)
-
-    def downlink(
-        self,
-        links: LinkTable,
-        device: IntArray,
-        server: IntArray,
-        answer_bit: FloatArray,
-        transmit_power_w: FloatArray,
-    ) -> Stage:
-        """Answers are too small to count."""
-        nothing = np.zeros(len(device))
-        return Stage(nothing, nothing)
-
-    def view_needed_s(self, state: SlotState) -> FloatArray:
-        """(K,) none: devices do not talk to the satellite [s]."""
-        return np.zeros(state.n_tasks)
 
     def airspace_m(self) -> tuple[FloatArray, FloatArray]:
         """The area, at the altitude of the UAVs."""

@@ -16,7 +16,8 @@ from sec_nodes.physics.channel import shannon_rate_bit_s
 from sec_nodes.physics.constants import SPEED_OF_LIGHT_M_S
 from sec_nodes.scenarios.mllm.links import Links
 from sec_nodes.scenarios.mllm.settings import MllmSettings
-from sec_nodes.scenarios.offloading import Offloading, QueueRule, Stage, Way
+from sec_nodes.scenarios.offloading import Offloading
+from sec_nodes.scenarios.stages import QueueRule, Stage, Way
 from sec_nodes.slot import BoolArray, FloatArray, IntArray, LinkTable, ModelTable, SlotState
 
 
@@ -46,11 +47,6 @@ class MllmOffloading(Offloading):
     def transmit_power_w(self) -> tuple[float, float]:
         """Least and largest transmit power of a device [W]."""
         return self.settings.devices.power_w
-
-    def front(self, flop: FloatArray, flop_s: FloatArray) -> Stage:
-        """Nothing: devices cannot compute."""
-        nothing = np.zeros(np.broadcast_shapes(np.shape(flop), np.shape(flop_s)))
-        return Stage(nothing, nothing)
 
     def upload_rate_bit_s(
         self, links: LinkTable, device: IntArray, server: IntArray, power_w: FloatArray

@@ -14,9 +14,10 @@ import numpy as np
 from sec_nodes.physics import channel
 from sec_nodes.physics.energy import computing_energy_j
 from sec_nodes.physics.urban import path_loss_db
-from sec_nodes.scenarios.offloading import Offloading, QueueRule, Stage, Violation, Way
+from sec_nodes.scenarios.offloading import Offloading
 from sec_nodes.scenarios.partial.scenario import TOLERANCE_HZ, Partial
 from sec_nodes.scenarios.partial.settings import PartialSettings
+from sec_nodes.scenarios.stages import QueueRule, Stage, Violation
 from sec_nodes.slot import (
     FloatArray,
     IntArray,
@@ -37,6 +38,8 @@ _SPEED_SLACK = 1e-6
 class PartialOffloading(Offloading):
     """Costs and constraints of a slot of partial.
 
+    Each device has a sub-channel of its own, (4), and nothing is propagated, (7), (11).
+
     Args:
         settings: the scenario; it must name networks.
 
@@ -47,6 +50,7 @@ class PartialOffloading(Offloading):
     devices_compute: ClassVar[bool] = True
     shares_computers: ClassVar[bool] = True
     own_controllers: ClassVar[bool] = True
+    answers_count: ClassVar[bool] = False
     queue = QueueRule(enabled=False)
     settings: PartialSettings
 
@@ -66,39 +70,10 @@ class PartialOffloading(Offloading):
         time_s = np.asarray(flop / flop_s)
         return Stage(time_s, np.zeros_like(time_s))
 
-    def upload_rate_bit_s(
-        self, links: LinkTable, device: IntArray, server: IntArray, power_w: FloatArray
-    ) -> FloatArray:
-        """(4): each device has a sub-channel of its own."""
-        ratio = power_w * links.gain[device, server] / links.noise_w[server]
-        return channel.shannon_rate_bit_s(links.bandwidth_hz[server], ratio)
-
-    def carried(
-        self, way: Way, size_bit: FloatArray, radio_s: FloatArray, power_w: FloatArray
-    ) -> Stage:
-        """To the UAV: no propagation, as in (7) and (11)."""
-        return Stage(radio_s, power_w * radio_s)
-
     def back(self, flop: FloatArray, flop_s: FloatArray, power_w: FloatArray) -> Stage:
         """(8) and (9): layers on the UAV [cycle, cycle/s]; its power follows from its speed."""
         energy_j = computing_energy_j(flop, flop_s, self.settings.uavs.capacitance_j_s2)
         return Stage(np.asarray(flop / flop_s), energy_j)
-
-    def downlink(
-        self,
-        links: LinkTable,
-        device: IntArray,
-        server: IntArray,
-        answer_bit: FloatArray,
-        transmit_power_w: FloatArray,
-    ) -> Stage:
-        """Answers are too small to count."""
-        nothing = np.zeros(len(device))
-        return Stage(nothing, nothing)
-
-    def view_needed_s(self, state: SlotState) -> FloatArray:
-        """(K,) none: there are no satellites [s]."""
-        return np.zeros(state.n_tasks)
 
     def airspace_m(self) -> tuple[FloatArray, FloatArray]:
         """The area and a margin around it, each UAV at its own altitude."""

@@ -66,6 +66,22 @@ def test_every_split_equals_the_whole(model):
             np.testing.assert_array_equal(back, expected)
 
 
+def test_a_span_of_layers_leads_from_cut_to_cut(model):
+    """Run in two legs over any cut, the layers give what they give in one."""
+    image, last = render(CLASSES[0], 3), len(model.cuts) - 1
+    front = model.run_front(1, image)
+    for until in range(1, last + 1):
+        tensor = model.run_span(1, until, front)
+        np.testing.assert_array_equal(tensor, model.run_front(until, image))
+        np.testing.assert_array_equal(model.run_span(until, last, tensor), model.run(image))
+    with pytest.raises(ValueError, match=f"cut 1 of model '{model.id}' lies before cut 2"):
+        model.run_span(2, 1, model.run_front(2, image))
+    with pytest.raises(ValueError, match='does not exist'):
+        model.run_span(1, last + 1, front)
+    with pytest.raises(PayloadError, match='cut 2 expects'):
+        model.run_span(2, 3, front.ravel())
+
+
 def test_segments_equal_the_unsplit_graph(model):
     """Exactly while ONNX Runtime keeps the tensor layout; to rounding with its blocked layout."""
     graph = onnx.load(default_models_dir() / model.id / 'model.onnx')

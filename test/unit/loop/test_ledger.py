@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sec_nodes.loop.ledger import Answer, Energy, Ledger, Task, Timing, Try
+from sec_nodes.loop.ledger import Answer, Energy, Held, Ledger, Task, Timing, Try
 from sec_nodes.slot import LOCAL, Status
 
 
@@ -18,8 +18,8 @@ def task(task_id=1, **changes):
     return Task(task_id=task_id, device_id=0, slot=0, created_s=10.0, **values)
 
 
-def attempt(server=0, backup=LOCAL, assigned_s=10.2):
-    return Try(server, 'scene-s', 0, 0.1, 0.0, backup, 'greedy', assigned_s)
+def attempt(server=0, backup=LOCAL, assigned_s=10.2, split=0, **others):
+    return Try(server, 'scene-s', split, 0.1, 0.0, backup, 'greedy', assigned_s, **others)
 
 
 def answer(answered_s):
@@ -48,6 +48,35 @@ def test_a_lost_try_is_pending_again_until_no_try_is_left():
     assert ledger.assign(1, attempt()) == 1
     outcome = ledger.lost(1, 1, 'payload_lost')
     assert (outcome.status, outcome.reason, outcome.attempts) == (Status.FAILED, 'payload_lost', 2)
+
+
+def test_the_first_answer_counts_where_all_tries_answer_alike():
+    ledger = Ledger(first_answer_counts=True)
+    ledger.enter(task())
+    ledger.assign(1, attempt(server=2, assigned_s=10.1))
+    ledger.lost(1, 0, 'server_lost')
+    ledger.assign(1, attempt(server=1, assigned_s=10.3))
+    outcome = ledger.answered(1, 0, answer(10.4))
+    assert (outcome.status, outcome.attempts) == (Status.DONE, 2)
+    # the outcome is that of the try that answered
+    assert outcome.last_try.server == 2
+    assert outcome.answer.timing.decision_s == pytest.approx(0.1)
+    assert ledger.answered(1, 1, answer(10.5)) is None
+    assert (ledger.stale, ledger.ended[Status.DONE]) == (1, 1)
+
+
+def test_tries_that_never_were_do_not_answer():
+    ledger = Ledger(first_answer_counts=True)
+    ledger.enter(task())
+    assert ledger.answered(1, 0, answer(10.1)) is None
+    ledger.assign(1, attempt())
+    assert ledger.answered(1, 7, answer(10.1)) is None
+    assert ledger.stale == 2
+    # losses of an earlier try change nothing
+    ledger.lost(1, 0, 'server_lost')
+    ledger.assign(1, attempt())
+    assert ledger.lost(1, 0, 'payload_lost') is None
+    assert ledger.is_current(1, 1)
 
 
 def test_news_of_an_earlier_try_is_stale():
@@ -107,9 +136,63 @@ def test_a_task_cannot_be_assigned_twice_at_a_time():
         ledger.assign(1, attempt())
 
 
+def test_a_task_that_is_handed_over_says_who_has_what_until_it_is_sent_on():
+    ledger = Ledger()
+    ledger.enter(task())
+    ledger.assign(1, attempt(server=2, split=3))
+    assert ledger.handed_over(1, 0, 'server_failing: battery empty', 4, 0.25) is None
+    entry = ledger.open[1]
+    assert (entry.held, entry.failed_by, entry.in_flight) == (Held(2, 4), {2}, False)
+    assert ledger.handed_over(1, 0, 'server_failing: battery empty', 5, 0.25) is None
+    assert ledger.stale == 1
+    ledger.assign(1, attempt(server=0, split=4, holder=2))
+    assert entry.held is None
+    outcome = ledger.answered(1, 1, answer(10.4))
+    # only what was handed over once has been spent
+    assert outcome.answer.energy.back_j == 0.25
+
+
+def test_the_last_try_that_is_handed_over_ends_the_task():
+    ledger = Ledger(max_attempts=1)
+    ledger.enter(task())
+    ledger.assign(1, attempt())
+    outcome = ledger.handed_over(1, 0, 'server_failing: battery empty', 0, 0.0)
+    assert (outcome.status, outcome.reason) == (Status.FAILED, 'server_failing: battery empty')
+
+
+def test_the_ledger_knows_since_when_a_device_has_what_it_sends():
+    ledger = Ledger(max_attempts=9)
+    ledger.enter(task())
+    tries = [
+        attempt(server=0, split=2, assigned_s=10.1),
+        attempt(server=1, split=2, assigned_s=10.2),
+        attempt(server=2, split=4, assigned_s=10.3, holder=1),
+        attempt(server=0, split=2, assigned_s=10.4),
+        attempt(server=1, split=3, assigned_s=10.5),
+    ]
+    begun = []
+    for number, one in enumerate(tries):
+        ledger.assign(1, one)
+        begun.append(ledger.open[1].begun)
+        ledger.lost(1, number, 'payload_lost', culprit=2 if number == 2 else None)
+    # a relay is not the device's work, and the same layers are not run twice
+    assert begun == [tries[0], tries[0], tries[0], tries[0], tries[4]]
+    assert ledger.open[1].failed_by == {0, 1, 2}
+
+
+def test_a_device_is_no_server_that_fails():
+    ledger = Ledger()
+    ledger.enter(task())
+    ledger.assign(1, attempt(server=LOCAL))
+    ledger.lost(1, 0, 'no_news')
+    assert ledger.open[1].failed_by == set()
+
+
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(['enter', 'assign', 'answered', 'lost', 'failed', 'reject']),
+        st.sampled_from(
+            ['enter', 'assign', 'answered', 'lost', 'handed over', 'failed', 'reject']
+        ),
         st.integers(0, 4),
         st.integers(0, 3),
     ),
@@ -134,6 +217,8 @@ def test_each_task_ends_exactly_once_under_any_sequence_of_events(events):
             outcome = ledger.answered(number, tried, answer(10.4))
         elif event == 'lost':
             outcome = ledger.lost(number, tried, 'lost')
+        elif event == 'handed over':
+            outcome = ledger.handed_over(number, tried, 'handed over', 0, 0.0)
         elif event == 'failed':
             outcome = ledger.failed(number, tried, 'failed')
         elif event == 'reject' and number in pending:

@@ -9,7 +9,7 @@ import pytest
 
 from sec_nodes.controllers.base import create
 from sec_nodes.loop.screening import describe, screen
-from sec_nodes.scenarios.offloading import Violation
+from sec_nodes.scenarios.stages import Violation
 from sec_nodes.slot import DECLINED, LOCAL
 
 

@@ -29,6 +29,18 @@ def test_a_reserved_share_does_not_wait_and_holds_up_nobody():
     assert queue.free_s == 5.0
 
 
+def test_an_intake_says_what_waits_for_the_others():
+    handed_on: list[str] = []
+    intake = OrderedIntake(handed_on.append)
+    for key in ((1, 0), (2, 0), (3, 0)):
+        intake.expect(key)
+    intake.arrived((3, 0), 7.0, 'third')
+    intake.arrived((1, 0), 8.0, 'first')
+    assert sorted(intake.waiting()) == ['first', 'third']
+    intake.gone((2, 0))
+    assert (handed_on, intake.waiting()) == (['third', 'first'], [])
+
+
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 3)), min_size=1, max_size=12))
 def test_intake_and_queue_give_the_scenario_s_start_times_in_any_order_of_messages(work):
     arrival_s, service_s = np.array(work).T
