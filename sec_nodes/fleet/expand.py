@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sec_nodes.config import ConfigError, suggest
+from sec_nodes.fleet.failures import moves_tasks
 from sec_nodes.fleet.settings import VEHICLES, FleetSettings, Process
 from sec_nodes.loop.deliveries import GROUND_STATION
 from sec_nodes.loop.ids import ALL_IDS, parse_ids
@@ -89,10 +90,16 @@ def expand(
         'satellite': scenario.satellites.count,
     }
     _check_cover(fleet, counts)
+    alone = ('uav',) if moves_tasks(scenario) else ()
     specs = [
         spec
         for process in fleet.processes
-        for spec in _specs(fleet, process, counts, _common(fleet, scenario, files))
+        for spec in _specs(
+            fleet,
+            process,
+            _names(fleet, process, counts, fleet.per_vehicle or process.node in alone),
+            _common(fleet, scenario, files),
+        )
     ]
     twice = [name for name, number in Counter(spec.name for spec in specs).items() if number > 1]
     if twice:
@@ -109,10 +116,26 @@ def expand(
     return mine
 
 
+def splits_uavs(fleet: FleetSettings, scenario: Any) -> bool:
+    """Whether UAVs get a process each although the fleet does not say so: they fail one by one."""
+    return moves_tasks(scenario) and not fleet.per_vehicle
+
+
+def process_of(server: str, processes: Sequence[ProcessSpec]) -> ProcessSpec | None:
+    """The process that a UAV or satellite lives in; None if it is not among these."""
+    node, _, number = server.rpartition('_')
+    for spec in processes:
+        ids = spec.params.get('ids', '') if spec.node == node else ''
+        if ids and (ids == ALL_IDS or int(number) in parse_ids(ids, None)):
+            return spec
+    return None
+
+
 def _common(fleet: FleetSettings, scenario: Any, files: RunFiles) -> dict[str, dict[str, Any]]:
     """Parameters that follow from the fleet: those of every node under '', then by node."""
     awaited = [node for node in (RECORDER, GROUND_STATION) if _has(fleet, node)]
     stores = {'store_dir': str(files.stores)} if has_storage(scenario) else {}
+    beats, silence = _detection(scenario)
     return {
         '': {'scenario': str(files.scenario), 'seed': fleet.seed},
         COORDINATOR: {
@@ -121,12 +144,22 @@ def _common(fleet: FleetSettings, scenario: Any, files: RunFiles) -> dict[str, d
             'speed': float(fleet.speed),
             'backend': fleet.backend,
             'await_nodes': ','.join(awaited),
+            **silence,
         },
-        'device': {'images': str(fleet.images.resolve()) if fleet.images else ''},
+        'device': {'images': str(fleet.images.resolve()) if fleet.images else '', **beats},
         'controller': {'controller': fleet.controller},
         RECORDER: {'run_dir': str(files.folder)},
-        **dict.fromkeys(('uav', 'satellite', GROUND_STATION), stores),
+        **dict.fromkeys(('satellite', GROUND_STATION), stores),
+        'uav': {**stores, **beats},
     }
+
+
+def _detection(scenario: Any) -> tuple[dict[str, float], dict[str, float]]:
+    """How often vehicles say that they live, and after which silence they do not, if it says."""
+    detection = getattr(scenario, 'detection', None)
+    if detection is None:
+        return {}, {}
+    return {'heartbeat_s': detection.heartbeat_s}, {'heartbeat_timeout_s': detection.timeout_s}
 
 
 def _has(fleet: FleetSettings, node: str) -> bool:
@@ -136,20 +169,20 @@ def _has(fleet: FleetSettings, node: str) -> bool:
 def _specs(
     fleet: FleetSettings,
     process: Process,
-    counts: dict[str, int],
+    names: Iterator[tuple[str, str | None]],
     common: dict[str, dict[str, Any]],
 ) -> Iterator[ProcessSpec]:
     """One process, or one a vehicle."""
     node = process.node
     simulated = fleet.backend == 'sim' and node != COORDINATOR
     params = {**common[''], 'use_sim_time': simulated, **common.get(node, {}), **process.params}
-    for name, ids in _names(fleet, process, counts):
+    for name, ids in names:
         extra = {} if ids is None else {'ids': ids}
         yield ProcessSpec(name, node, process.host, process.respawn, {**params, **extra})
 
 
 def _names(
-    fleet: FleetSettings, process: Process, counts: dict[str, int]
+    fleet: FleetSettings, process: Process, counts: dict[str, int], alone: bool
 ) -> Iterator[tuple[str, str | None]]:
     """Node names with the vehicles of each; none for nodes that are no vehicles."""
     node = process.node
@@ -157,7 +190,7 @@ def _names(
         yield process.name or node, None
         return
     vehicles = _vehicles(fleet, process, counts)
-    if fleet.per_vehicle:
+    if alone:
         for vehicle in vehicles:
             yield f'{node}_{vehicle}', str(vehicle)
     elif vehicles:

@@ -11,19 +11,11 @@ from typing import Any
 
 import yaml
 
-from sec_nodes.config import ConfigError, parse_overrides, suggest
-from sec_nodes.fleet.expand import ProcessSpec, RunFiles, expand
+from sec_nodes.config import ConfigError, parse_overrides
+from sec_nodes.fleet.expand import ProcessSpec, RunFiles, expand, process_of, splits_uavs
+from sec_nodes.fleet.failures import OF_PROCESSES, InjectedFailure, parse_failures
 from sec_nodes.fleet.settings import FleetSettings, check_run_name, read_fleet
 from sec_nodes.scenarios.registry import SCENARIOS, read_flown, scenario_of
-
-
-@dataclass(frozen=True)
-class InjectedFailure:
-    """A server that is made to fail in a slot."""
-
-    name: str
-    server_id: int
-    slot: int
 
 
 @dataclass(frozen=True)
@@ -45,7 +37,7 @@ class Request:
     settings: Sequence[str] = ()
     """Overrides of the scenario, `key=value`."""
     failures: Sequence[str] = ()
-    """`uav_1@20`, or how many UAVs shall fail."""
+    """`uav_1@20`, `uav_1@20-25:cut`, how many UAVs shall fail, or `random:0.05`."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +70,18 @@ def make_plan(request: Request) -> Plan:
         fleet = fleet.model_copy(update={'images': fleet.images.expanduser().resolve()})
         check_images(fleet, scenario)
     files = _run_files(fleet, request.run, request.host)
+    processes = expand(fleet, scenario, files, request.host)
+    failures = parse_failures(request.failures, scenario, fleet.slots, fleet.seed)
+    if splits_uavs(fleet, scenario):
+        more += ('each UAV has a process of its own, so that one may fail alone',)
     plan = Plan(
         fleet=fleet,
         scenario=scenario,
         files=files,
-        processes=expand(fleet, scenario, files, request.host),
+        processes=processes,
         host=request.host,
-        failures=parse_failures(request.failures, scenario, fleet.slots, fleet.seed),
-        notes=notes + more,
+        failures=failures,
+        notes=notes + more + _processes_that_fail(failures, processes),
     )
     check_models_and_controller(fleet, scenario)
     return plan
@@ -136,51 +132,28 @@ def check_models_and_controller(fleet: FleetSettings, scenario: Any) -> None:
         raise ConfigError(str(error)) from None
 
 
-def parse_failures(
-    texts: Sequence[str], scenario: Any, slots: int, seed: int
-) -> list[InjectedFailure]:
-    """Failures to inject, in order of their slots.
-
-    Args:
-        texts: each `NAME@SLOT` as in `uav_1@20`, or how many UAVs fail, spread over the run.
-        scenario: says which servers there are.
-        slots: length of the run.
-        seed: the first UAV to fail where only their number is given.
+def _processes_that_fail(
+    failures: Sequence[InjectedFailure], processes: Sequence[ProcessSpec]
+) -> tuple[str, ...]:
+    """What to tell of processes that are killed or stopped, once for each.
 
     Raises:
-        ConfigError: no such server, or a slot outside the run.
+        ConfigError: one of them runs elsewhere, so that it cannot be set going again from here.
     """
-    servers = {f'uav_{i}': i for i in range(scenario.uavs.count)}
-    servers |= {f'satellite_{i}': len(servers) + i for i in range(scenario.satellites.count)}
-    failures: list[InjectedFailure] = []
-    for text in texts:
-        if text.strip().isdigit():
-            failures += _spread(int(text), scenario.uavs.count, slots, seed)
-            continue
-        match = re.fullmatch(r'\s*(\w+)\s*@\s*(\d+)\s*', text)
-        if not match:
+    shared: dict[str, str] = {}
+    for failure in failures:
+        spec = process_of(failure.name, processes)
+        if failure.binds_process and spec is None:
             raise ConfigError(
-                f'fail = {text!r}: give SERVER@SLOT as in uav_1@20, or a number of UAVs'
+                f'fail = {failure.name}: its process runs on another machine and cannot be set '
+                'going again from here; leave out the end, or choose another kind'
             )
-        name, slot = match[1], int(match[2])
-        if name not in servers:
-            raise ConfigError(f'fail = {text!r}: unknown server; {suggest(name, list(servers))}')
-        if slot >= slots:
-            raise ConfigError(
-                f'fail = {text!r}: the run ends with slot {slots - 1}; choose one before'
-            )
-        failures.append(InjectedFailure(name, servers[name], slot))
-    return sorted(failures, key=lambda failure: (failure.slot, failure.server_id))
-
-
-def _spread(number: int, uavs: int, slots: int, seed: int) -> list[InjectedFailure]:
-    if number > uavs:
-        raise ConfigError(f'fail = {number}: the scenario has only {uavs} UAVs')
-    chosen = [(seed + i) % uavs for i in range(number)]
-    return [
-        InjectedFailure(f'uav_{uav}', uav, slots * (i + 1) // (number + 1))
-        for i, uav in enumerate(chosen)
-    ]
+        if failure.kind in OF_PROCESSES and spec and not spec.params['ids'].isdigit():
+            shared.setdefault(spec.name, failure.name)
+    return tuple(
+        f'{process} fail as a whole with {name}; --per-vehicle gives each its own process'
+        for process, name in shared.items()
+    )
 
 
 def _fleet_overrides(request: Request) -> Mapping[str, Any]:
@@ -239,15 +212,20 @@ def _with_its_controller(
     Returns:
         The fleet, and what to tell the user.
     """
-    from sec_nodes.controllers.base import can_play, controller_names
+    from sec_nodes.controllers.base import can_play, controller_class, controller_names
 
     scenario = scenario_of(fleet.scenario)
     own = SCENARIOS[scenario].flown_by
     if request.controller is not None or own is None or fleet.controller not in controller_names():
         return fleet, ()
-    if can_play(fleet.controller, scenario):
+    plays = can_play(fleet.controller, scenario)
+    # who gives both scenario and controller in a file of their own means it
+    if plays and (
+        request.scenario is None or controller_class(fleet.controller).plays == scenario
+    ):
         return fleet, ()
-    note = f'{own} decides: {fleet.controller} does not play scenario {scenario}'
+    why = 'is not for it in particular' if plays else f'does not play scenario {scenario}'
+    note = f'{own} decides: {fleet.controller} {why}'
     return fleet.model_copy(update={'controller': own}), (note,)
 
 

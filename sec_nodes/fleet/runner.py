@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import threading
 import time
@@ -14,8 +15,9 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from sec_nodes.config import ConfigError, suggest
-from sec_nodes.fleet.domain import DomainLock, busy, domain_id, keep_local, limit_threads
-from sec_nodes.fleet.expand import COORDINATOR, RECORDER, ProcessSpec, RunFiles
+from sec_nodes.fleet.domain import DomainLock, busy, complete, domain_id, keep_local
+from sec_nodes.fleet.expand import COORDINATOR, RECORDER, ProcessSpec, RunFiles, process_of
+from sec_nodes.fleet.failures import KILL, Step, moves_tasks
 from sec_nodes.fleet.plan import Plan, write_plan
 from sec_nodes.fleet.scoreboard import Scoreboard
 from sec_nodes.fleet.settings import FleetSettings
@@ -73,6 +75,7 @@ class Run:
         self._specs = {spec.name: spec for spec in plan.processes}
         self._has_coordinator = any(spec.node == COORDINATOR for spec in plan.processes)
         self._over_since: float | None = None
+        self._of_processes: queue.SimpleQueue[Step] = queue.SimpleQueue()
         self.message = ''
         """Why the run did not finish."""
 
@@ -87,7 +90,7 @@ class Run:
             DomainBusyError: another run has the ROS domain.
         """
         keep_local(os.environ, self._plan.fleet.hosts)
-        limit_threads(os.environ)
+        complete(os.environ)
         domain = domain_id()
         with DomainLock(domain, self._plan.files.folder), self._interrupts.caught():
             board = self._scoreboard()
@@ -124,6 +127,7 @@ class Run:
     def _watch(self, supervisor: Supervisor, board: Scoreboard) -> int:
         code: int | None = None
         while True:
+            self._obey(supervisor, board)
             exits = supervisor.wait(REFRESH_S)
             self._view.update(board.snapshot())
             if self._interrupts.count:
@@ -139,6 +143,28 @@ class Run:
                 return code
             if supervisor.is_idle:
                 return ABORTED if code is None else code
+
+    def _on_process(self, step: Step) -> None:
+        """A process is about to fail on purpose, or shall go on; called by the monitor."""
+        self._of_processes.put(step)
+        self._interrupts.wake()
+
+    def _obey(self, supervisor: Supervisor, board: Scoreboard) -> None:
+        """Prepare for processes that fail on purpose, and end their failures."""
+        while not self._of_processes.empty():
+            step = self._of_processes.get()
+            failure, spec = step.failure, process_of(step.failure.name, self._plan.processes)
+            if spec is None:
+                continue
+            if not step.is_end:
+                if failure.kind == KILL:
+                    supervisor.give_up(spec.name)
+            elif failure.kind == KILL:
+                board.note(f'{spec.name} is started again')
+                supervisor.revive(spec.name)
+            else:
+                board.note(f'{spec.name} may go on')
+                supervisor.resume(spec.name)
 
     def _environment(self) -> dict[str, str]:
         """What the processes find: logs of ROS go into the run's folder, crashes leave a trace."""
@@ -184,9 +210,10 @@ class Run:
         uavs, satellites = plan.scenario.uavs.count, plan.scenario.satellites.count
         names = [f'uav_{i}' for i in range(uavs)] + [f'satellite_{i}' for i in range(satellites)]
         return Scoreboard(
-            area_m=plan.scenario.area_m,
+            area_m=_sides_m(plan.scenario.area_m),
             batteries_j=getattr(plan.scenario.uavs, 'battery_j', None),
             servers=dict(enumerate(names)),
+            moves_tasks=moves_tasks(plan.scenario),
             on_slot=self._view.slot,
             on_event=self._view.event,
             run=plan.files.run,
@@ -201,7 +228,17 @@ class Run:
         check_parameters(self._plan.fleet)
         from sec_nodes.fleet.monitor import Monitor
 
-        return Monitor(board, self._plan.failures, on_news=lambda: self._interrupts.wake())
+        return Monitor(
+            board,
+            self._plan.failures,
+            on_news=lambda: self._interrupts.wake(),
+            on_process=self._on_process,
+        )
+
+
+def _sides_m(area_m: float | tuple[float, float]) -> tuple[float, float]:
+    """East and north extent of an area, of which a square has but one [m]."""
+    return area_m if isinstance(area_m, tuple) else (area_m, area_m)
 
 
 def program(spec: ProcessSpec, files: RunFiles) -> Program:

@@ -16,6 +16,7 @@ from sec_nodes.fleet.snapshot import (
     RUN_STATES,
     STAGES,
     STATUSES,
+    WAYS,
     PassView,
     RelayView,
     ServerView,
@@ -37,6 +38,7 @@ class Scoreboard:
         area_m: east and north extent of the area [m].
         batteries_j: full battery of a UAV [J]; none where energy is no limit.
         servers: names of all servers, by their numbers.
+        moves_tasks: whether the coordinator tells where tasks of failed servers go on.
         on_slot: called with a snapshot when a slot is closed.
         on_event: called with the text of each event; must not call back.
         first: values that hold before the first message.
@@ -47,6 +49,7 @@ class Scoreboard:
         area_m: tuple[float, float],
         batteries_j: float | None,
         servers: Mapping[int, str],
+        moves_tasks: bool = False,
         on_slot: Callable[[Snapshot], None] | None = None,
         on_event: Callable[[str], None] | None = None,
         **first: Any,
@@ -54,7 +57,7 @@ class Scoreboard:
         self._on_slot = on_slot
         self._on_event = on_event
         self._battery_j = batteries_j
-        self._names = dict(servers)
+        self._names, self._moves_tasks = dict(servers), moves_tasks
         self._lock = threading.Lock()
         self._values: dict[str, Any] = {'area_m': area_m, **first}
         self._ended: Counter[str] = Counter()
@@ -72,6 +75,8 @@ class Scoreboard:
         self._uploaded_bit, self._late_batches = 0.0, 0
         self._files: dict[str, float] = {}
         self._mission = MissionBoard(self._name)
+        self._noticed: set[str] = set()
+        self._moved: Counter[tuple[str, str]] = Counter()
         self._recent: deque[TaskView] = deque(maxlen=RECENT)
         self._events: deque[str] = deque(maxlen=EVENTS)
 
@@ -164,7 +169,7 @@ class Scoreboard:
     def on_assignments(self, message: Any) -> None:
         """sec_offload/msg/AssignmentBatch."""
         with self._lock:
-            if message.repair and message.assignments:
+            if message.repair and message.assignments and not self._moves_tasks:
                 self._note(f'{len(message.assignments)} tasks sent elsewhere')
             if not message.repair and not message.mission:
                 self._links.clear()  # in a mission, uploads tell who sends to whom
@@ -185,6 +190,21 @@ class Scoreboard:
                 else:
                     self._links.pop(upload.device_id, None)
 
+    def on_failure_notice(self, message: Any) -> None:
+        """sec_offload/msg/FailureNotice."""
+        with self._lock:
+            tasks = f'tasks there: {message.tasks}'
+            self._note(f'{message.name} has failed ({message.reason}), {tasks}')
+            self._noticed.add(message.name)
+            self._mark_dead(message.name)
+
+    def on_migration(self, message: Any) -> None:
+        """sec_offload/msg/Migration: told with the balance of the slot, all together."""
+        with self._lock:
+            way = WAYS[message.way]
+            to = 'device' if way == 'local' else self._name(message.to_server)
+            self._moved[self._name(message.from_server), f'to {to} ({way})'] += 1
+
     def on_slot_outcome(self, message: Any) -> None:
         """sec_offload/msg/SlotOutcome."""
         with self._lock:
@@ -200,6 +220,7 @@ class Scoreboard:
             )
             for server in message.servers_lost:
                 self._lose(self._name(server))
+            self._tell_moved(message.slot)
             self._count_screening(message)
         if self._on_slot:
             # The next slot may have begun already.
@@ -278,10 +299,21 @@ class Scoreboard:
         return self._names.get(server, f'server {server}')
 
     def _lose(self, name: str) -> None:
-        self._note(f'{name} is lost')
+        if name not in self._noticed:
+            self._note(f'{name} is lost')
+        self._noticed.discard(name)
+        self._mark_dead(name)
+
+    def _mark_dead(self, name: str) -> None:
         if name in self._servers:
-            view = self._servers[name]
-            self._servers[name] = ServerView(**{**view.__dict__, 'alive': False})
+            self._servers[name] = replace(self._servers[name], alive=False)
+
+    def _tell_moved(self, slot: int) -> None:
+        """One event for each server whose tasks went on elsewhere."""
+        for name in sorted({source for source, _ in self._moved}):
+            parts = [f'{n} {how}' for (source, how), n in self._moved.items() if source == name]
+            self._note(f'moved from {name}: {", ".join(parts)}', slot)
+        self._moved.clear()
 
     def _count_screening(self, message: Any) -> None:
         self._repaired += message.decisions_repaired
@@ -292,8 +324,8 @@ class Scoreboard:
                 f'rejected: {message.decisions_rejected}'
             )
 
-    def _note(self, text: str) -> None:
-        event = f'slot {self._values.get("slot", 0)}: {text}'
+    def _note(self, text: str, slot: int | None = None) -> None:
+        event = f'slot {self._values.get("slot", 0) if slot is None else slot}: {text}'
         self._events.append(event)
         if self._on_event:
             self._on_event(event)

@@ -14,6 +14,10 @@ STAGES = ('front', 'upload', 'back', 'download')
 """Where the energy of a task goes: sec_offload/msg/TaskEnergy."""
 
 
+WAYS = ('relay', 'resend', 'local')
+"""How tasks of failed servers go on: sec_offload/msg/Migration."""
+
+
 @dataclass(frozen=True)
 class ServerView:
     """A UAV or satellite."""

@@ -97,6 +97,7 @@ class Supervisor:
         self._children: dict[str, _Child] = {}
         self._tries: dict[str, int] = {}
         self._due: dict[str, tuple[float, int]] = {}
+        self._given_up: set[str] = set()
         # SimpleQueue, because a signal handler may call `wake` while `wait` holds the queue.
         self._news: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
 
@@ -131,6 +132,20 @@ class Supervisor:
             return False
         self._due.setdefault(name, (time.monotonic() + self._retry_delay_s, tries))
         return True
+
+    def give_up(self, name: str) -> None:
+        """Do not start a process again when it dies, unless `revive` is called."""
+        self._given_up.add(name)
+
+    def revive(self, name: str) -> None:
+        """Start a process again that was killed on purpose; this does not count as a try."""
+        self._given_up.discard(name)
+        if name not in self._children:
+            self._due[name] = (time.monotonic(), 1)
+
+    def resume(self, name: str) -> None:
+        """Let a process that was stopped go on."""
+        self._signal([name], signal.SIGCONT)
 
     def wake(self) -> None:
         """End a `wait` that is going on; a signal handler may call it."""
@@ -218,7 +233,8 @@ class Supervisor:
 
     def _ended(self, name: str, code: int) -> Exit:
         child = self._forget(name, code)
-        wanted = child.program.respawn and code not in (0, CONFIGURATION_ERROR)
+        mendable = name not in self._given_up and code not in (0, CONFIGURATION_ERROR)
+        wanted = child.program.respawn and mendable
         respawns = wanted and self.restart(name)
         return Exit(name, code, last_message(self.log(name)), respawns)
 
@@ -239,6 +255,8 @@ class Supervisor:
         for name in names:
             if name in self._children:
                 _kill_group(self._children[name].process.pid, number)
+                # who is stopped hears of a signal only when it goes on
+                _kill_group(self._children[name].process.pid, signal.SIGCONT)
 
 
 def last_message(log: Path) -> str:

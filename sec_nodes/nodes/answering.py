@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Hashable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,6 +122,8 @@ class ThreadAnswering(Answering):
         self._teller, self._max_queue = teller, max_queue
         self._lock = threading.Lock()
         self._waiting: Counter[str] = Counter()
+        self._forgotten: Counter[str] = Counter()
+        """How often each lane was forgotten: work from before is not begun."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix='inference')
 
     @abstractmethod
@@ -138,18 +140,23 @@ class ThreadAnswering(Answering):
                     f'max_queue is {self._max_queue}'
                 )
             self._waiting[work.lane] += 1
-        self._thread.submit(self._run, work)
+            since = self._forgotten[work.lane]
+        self._thread.submit(self._run, work, since)
 
     def forget(self, lane: str) -> None:
-        """What runs is told in any case."""
+        """What waits at a lane is not begun; what runs is told in any case."""
+        with self._lock:
+            self._forgotten[lane] += 1
 
     def close(self) -> None:
         """Stop the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _run(self, work: Work) -> None:
+    def _run(self, work: Work, since: int) -> None:
         with self._lock:
             self._waiting[work.lane] -= 1
+            if since != self._forgotten[work.lane]:
+                return
         began = time.perf_counter()
         try:
             answer, confidence = self.answer(work)
@@ -190,6 +197,11 @@ class SplitAnswering(ThreadAnswering):
         """Run the layers after the cut."""
         model = self._models[work.model_id]
         return model.answer(model.run_back(work.cut, work.tensor))
+
+    def span(self, work: Work, until: int) -> Future[NDArray[Any]]:
+        """The tensor at a later cut of some work, or at its own."""
+        model = self._models[work.model_id]
+        return self._thread.submit(model.run_span, work.cut, until, work.tensor)
 
     def providers(self) -> dict[str, str]:
         """Execution provider by model."""

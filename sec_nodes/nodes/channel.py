@@ -15,6 +15,7 @@ from sec_nodes.nodes.convert import array3, links_message, receivers_from
 from sec_nodes.nodes.relay_links import RelayLinks
 from sec_nodes.nodes.timing import Releases, RunTime
 from sec_nodes.nodes.upload_links import UploadLinks
+from sec_nodes.physics.channel import transmission_time_s
 from sec_nodes.physics.randomness import Stream, uniform
 from sec_nodes.slot import FloatArray, LinkTable
 from sec_offload import msg
@@ -38,6 +39,8 @@ class SlotLinks:
     row: dict[int, int]
     column: dict[int, int]
     transmit_power_w: FloatArray
+    server_m: FloatArray
+    """(S, 3) where the servers are [m; map]."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,7 @@ class ChannelNode(SecNode):
             row={device: row for row, device in enumerate(request.device_id)},
             column={server.server_id: column for column, server in enumerate(request.servers)},
             transmit_power_w=servers.transmit_power_w,
+            server_m=array3([server.position for server in request.servers]),
         )
 
     def on_assignments(self, batch: msg.AssignmentBatch) -> None:
@@ -168,15 +172,19 @@ class ChannelNode(SecNode):
         kept = self.slots.get(batch.slot)
         if kept is None:
             return
-        orders = [
+        sound = [
             order
             for order in batch.assignments
             if order.server in self.payloads and self.is_sound(order, kept)
         ]
         if self.uploads is not None:
-            for order in orders:
+            for order in sound:
                 self.uploads.on_order(order)
             return
+        for order in sound:
+            if order.holder >= 0:
+                self.let_fly(order, self.handover(batch.slot, order, kept))
+        orders = [order for order in sound if order.holder < 0]
         if not orders:
             return
         device = np.array([kept.row[order.device_id] for order in orders])
@@ -196,12 +204,26 @@ class ChannelNode(SecNode):
                 lost = 'payload_lost: residual block errors'
             elif not np.isfinite(time_s):
                 lost = 'payload_lost: no link'
-            key = (order.task_id, order.attempt)
             energy_j = float(stage.energy_j[number])
-            self.flights[key] = Flight(batch.slot, time_s, energy_j, lost)
-            early = self.early.pop(key, None)
-            if early is not None:
-                self.on_payload(early)
+            self.let_fly(order, Flight(batch.slot, time_s, energy_j, lost))
+
+    def let_fly(self, order: msg.Assignment, flight: Flight) -> None:
+        """Take down what the payload of an order will meet; it may have come already."""
+        key = (order.task_id, order.attempt)
+        self.flights[key] = flight
+        early = self.early.pop(key, None)
+        if early is not None:
+            self.on_payload(early)
+
+    def handover(self, slot: int, order: msg.Assignment, kept: SlotLinks) -> Flight:
+        """How a tensor gets from the server that holds it to another, where both are now."""
+        holder, target = kept.column[order.holder], kept.column[order.server]
+        # every scenario whose worlds have a failover knows the links between its servers
+        scenario: Any = self.world.scenario
+        rate_bit_s = scenario.backhaul_rate_bit_s(kept.server_m[holder], kept.server_m[target])
+        time_s = float(transmission_time_s(self.size_bit([order]), np.array([rate_bit_s]))[0])
+        lost = '' if math.isfinite(time_s) else 'payload_lost: no link'
+        return Flight(slot, time_s, float(kept.transmit_power_w[holder]) * time_s, lost)
 
     def size_bit(self, orders: list[msg.Assignment]) -> FloatArray:
         """(K,) what each order sends [bit]: the tensor at its cut, or the input of its task."""
@@ -217,6 +239,7 @@ class ChannelNode(SecNode):
         sound = (
             order.device_id in kept.row
             and order.server in kept.column
+            and (order.holder < 0 or self.can_hold(order, kept))
             and order.model_id in models.model_id
             and order.split < models.n_cuts[models.model_id.index(order.model_id)]
             and 0 <= order.power_w < math.inf
@@ -226,10 +249,15 @@ class ChannelNode(SecNode):
             self.complain(
                 'bad order',
                 f'task {order.task_id} of device {order.device_id} to server {order.server} '
-                f'at cut {order.split} of {order.model_id!r} with {order.power_w} W and '
-                f'{order.input_bit} bit',
+                f'(holder {order.holder}) at cut {order.split} of {order.model_id!r} with '
+                f'{order.power_w} W and {order.input_bit} bit',
             )
         return bool(sound)
+
+    def can_hold(self, order: msg.Assignment, kept: SlotLinks) -> bool:
+        """Whether a server that passes a tensor on is there, and may do so here."""
+        can = self.world.failover is not None and order.holder != order.server
+        return can and order.holder in kept.column
 
     def luck(self, orders: list[msg.Assignment]) -> FloatArray:
         """(K,) uniform draws, one for each try of each task."""
@@ -258,7 +286,10 @@ class ChannelNode(SecNode):
         if lost:
             self.releases.at(payload.ready_s, lambda: self.lose(payload, lost))
             return
-        payload.timing.upload_s, payload.energy.upload_j = flight.time_s, flight.energy_j
+        # what a server passes on has been sent before
+        before_j = payload.energy.upload_j if payload.holder >= 0 else 0.0
+        payload.timing.upload_s = flight.time_s
+        payload.energy.upload_j = before_j + flight.energy_j
         payload.ready_s = arrival_s
         payload.header.stamp = to_stamp(arrival_s)
         self.releases.at(arrival_s, lambda: self.payloads[payload.server].publish(payload))
@@ -329,7 +360,8 @@ class ChannelNode(SecNode):
                 return f'{what}_lost: {name} = {value}'
         if kept is None or item.device_id not in kept.row or item.server not in kept.column:
             return f'{what}_lost: no links of slot {item.slot}'
-        return f'{what}_lost: the link is cut' if item.server in self.dead_links else ''
+        ends = {item.server, getattr(item, 'holder', item.server)}
+        return f'{what}_lost: the link is cut' if ends & self.dead_links else ''
 
     def on_failure(self, failure: msg.Failure) -> None:
         """Cut or restore all links of a server."""

@@ -8,7 +8,6 @@ happens, each task that it has heard of ends exactly once.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
@@ -16,14 +15,15 @@ import numpy as np
 from rclpy.duration import Duration
 
 from sec_nodes.controllers.base import create
-from sec_nodes.loop.ledger import Entry, Ledger
-from sec_nodes.loop.roster import Roster
+from sec_nodes.loop.ledger import Ledger
 from sec_nodes.nodes import names
-from sec_nodes.nodes.base import CommonParameters, SecNode, run
+from sec_nodes.nodes.base import SecNode, run
 from sec_nodes.nodes.clock import SimulatedRunClock, WallRunClock
-from sec_nodes.nodes.convert import are_finite, decision_from
+from sec_nodes.nodes.convert import decision_from
+from sec_nodes.nodes.coordinator_parameters import Parameters
 from sec_nodes.nodes.dispatch import Dispatcher
-from sec_nodes.nodes.parameters import parameter
+from sec_nodes.nodes.losses import Losses
+from sec_nodes.nodes.muster import Muster
 from sec_nodes.nodes.scene import scene_markers
 from sec_nodes.nodes.task_desk import TaskDesk
 from sec_offload import msg
@@ -37,63 +37,10 @@ LONG_FAREWELL_S = 1.5
 LOCKSTEP_PATIENCE = 10
 """How much longer a decision or a link table may take, or silence last, where the clock stands
 still."""
-LONGEST_NAP_S = 0.1
-"""Most wall time between two looks that counts as silence of others [s]: a coordinator that was
-kept from running has not listened."""
 RESEND_S = 0.5
 """Wall time after which an unanswered request is repeated [s]."""
-
-
-@dataclass(frozen=True)
-class Parameters(CommonParameters):
-    """Parameters of the node `coordinator`."""
-
-    run: str = parameter('run', 'name of the run')
-    backend: str = parameter(
-        'sim',
-        'sim: this node owns /clock; hardware: everybody lives on wall time',
-        choices=('sim', 'hardware'),
-    )
-    slots: int = parameter(60, 'slots in the run', low=1)
-    speed: float = parameter(
-        1.0, 'simulated seconds per wall second, at most; 0 = lockstep', low=0.0, high=1000.0
-    )
-    fallback: str = parameter(
-        '', 'controller that decides when nobody else does; empty = that of the scenario'
-    )
-    decision_timeout_s: float = parameter(
-        0.5,
-        'wall time that the controller has for a slot [s]; ten times as much in lockstep, '
-        'where waiting changes nothing',
-        low=0.001,
-        high=60.0,
-    )
-    heartbeat_timeout_s: float = parameter(
-        1.0,
-        'silence after which a device or server is lost [s; wall time]; ten times as much in '
-        'lockstep, where waiting changes nothing',
-        low=0.1,
-        high=60.0,
-    )
-    attempt_timeout_s: float = parameter(
-        15.0,
-        'time without news after which a try is given up [s]; in lockstep wall time without news '
-        'of any',
-        low=0.1,
-        high=3600.0,
-    )
-    report_timeout_s: float = parameter(
-        5.0, 'wall time to wait for the reports of a slot [s]', low=0.1, high=60.0
-    )
-    await_timeout_s: float = parameter(
-        60.0, 'wall time to wait for all nodes before the first slot [s]', low=1.0, high=3600.0
-    )
-    await_nodes: str = parameter(
-        '',
-        'nodes that must say that they are ready as well, such as recorder; separated by commas',
-    )
-    max_attempts: int = parameter(3, 'how often a task may be sent out', low=1, high=100)
-    drain_slots: int = parameter(5, 'slots after the last, to finish open tasks', low=0, high=1000)
+SLOW_START_S = 5.0
+"""Wall time after which the coordinator names those whom it waits for [s]."""
 
 
 class Phase(Enum):
@@ -121,19 +68,18 @@ class CoordinatorNode(SecNode):
             self.slots = min(self.slots, settings.slots)
         name = self.chosen.fallback or self.world.fallback
         fallback = create(name, scenario, self.chosen.seed)
-        self.ledger = Ledger(self.chosen.max_attempts)
-        silence_s = self.chosen.heartbeat_timeout_s
-        if self.chosen.backend == 'sim' and self.chosen.speed == 0.0:
-            silence_s *= LOCKSTEP_PATIENCE
-        self.devices: Roster[Any] = Roster(list(range(settings.n_devices)), silence_s)
-        self.servers: Roster[msg.ServerState] = Roster(list(range(settings.n_servers)), silence_s)
-        self.looked_at, self.listened_s = time.monotonic(), 0.0
+        fails_over = self.world.failover is not None
+        self.ledger = Ledger(self.chosen.max_attempts, first_answer_counts=fails_over)
+        in_lockstep = self.chosen.backend == 'sim' and self.chosen.speed == 0.0
+        patience = LOCKSTEP_PATIENCE if in_lockstep else 1
+        self.muster = Muster(
+            self, self.world, self.chosen.heartbeat_timeout_s, patience, self.chosen.await_nodes
+        )
+        self.devices, self.servers = self.muster.devices, self.muster.servers
+        self.names = self.muster.names
         self.dispatcher = Dispatcher(self.world, fallback, self.ledger)
         self.desk = TaskDesk(self, scenario, self.ledger, self.stamp_of_now)
-        self.names = [scenario.server_name(server) for server in self.servers.expected]
-        self.excused: set[int] = set()
-        """Servers that have started again since the assignments of the slot, and know of none."""
-        self.unready = {name.strip() for name in self.chosen.await_nodes.split(',')} - {''}
+        self.losses = Losses(self)
         self.phase = Phase.WAITING
         self.interrupts = 0
         self.slot = -1
@@ -153,12 +99,13 @@ class CoordinatorNode(SecNode):
             self.listen(names.LINK_TABLE, self.on_link_table),
             self.listen(names.TASK_REPORT, self.on_task_report),
         )
-        self.listen(names.READY, lambda message: self.unready.discard(message.data))
+        self.listen(names.READY, lambda message: self.muster.unready.discard(message.data))
         name, kind = names.INJECT_FAILURE
-        self.create_service(kind, name, self.on_inject_failure)
+        self.create_service(kind, name, self.losses.inject)
         self.phase_at = self.resent_at = self.slot_at = self.news_at = time.monotonic()
         self.outcome = msg.SlotOutcome()
-        self.announce(msg.RunState.WAITING, 'for the nodes of the fleet')
+        self.waiting_for = 'for the nodes of the fleet'
+        self.announce(msg.RunState.WAITING, self.waiting_for)
         self.create_wall_timer(TICK_S, self.tick)
 
     def advertise_all(self) -> None:
@@ -169,13 +116,22 @@ class CoordinatorNode(SecNode):
         self.batches = self.advertise(names.ASSIGNMENTS)
         self.balances = self.advertise(names.SLOT_OUTCOME)
         self.run_states = self.advertise(names.RUN_STATE)
-        self.failures = self.advertise(names.FAILURE)
         self.scenes = self.advertise(names.SCENE)
 
     @property
     def slot_start_s(self) -> float:
         """Start of the current slot [s]."""
         return max(self.slot, 0) * self.world.settings.slot_s
+
+    @property
+    def now_s(self) -> float:
+        """Time of the run [s]; in lockstep the start of the slot."""
+        return self.slot_start_s if self.clock.lockstep else self.clock.now_s()
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether the slot has been decided."""
+        return self.phase is Phase.SERVING
 
     def stamp_of_now(self) -> Any:
         """The ROS time of now."""
@@ -194,16 +150,12 @@ class CoordinatorNode(SecNode):
 
     def tick(self) -> None:
         """Look after what time alone changes."""
-        at = time.monotonic()
-        self.listened_s += min(at - self.looked_at, LONGEST_NAP_S)
-        self.looked_at = at
         if self.phase is Phase.OVER:
             return
         if self.interrupts and self.phase is not Phase.INTERRUPTED:
             self.enter(Phase.INTERRUPTED)
-        self.notice_silence()
-        if self.phase is not Phase.WAITING:
-            self.give_up_tries()
+        self.muster.look()
+        self.losses.look()
         self.progress()
 
     def progress(self) -> None:
@@ -212,7 +164,7 @@ class CoordinatorNode(SecNode):
         if self.phase is Phase.WAITING:
             self.wait_for_fleet(waited_s)
         elif self.phase is Phase.GATHERING:
-            if not self.awaited() or waited_s > self.chosen.report_timeout_s:
+            if not self.muster.awaited(self.slot) or waited_s > self.chosen.report_timeout_s:
                 self.ask_for_links()
             else:
                 self.resend(self.starts, self.start_message())
@@ -245,21 +197,28 @@ class CoordinatorNode(SecNode):
 
     def wait_for_fleet(self, waited_s: float) -> None:
         """Begin when everybody has been heard of."""
-        missing = [f'device {d}' for d in self.devices.absent()]
-        missing += [self.names[server] for server in self.servers.absent()]
-        missing += sorted(self.unready)
+        missing = self.muster.absent()
         if not missing and self.states.get_subscription_count() == 0:
             missing = ['controller']
         if not missing and self.requests.get_subscription_count() == 0:
             missing = ['channel']
         if not missing and self.wired(*self.lifelines):
             self.begin()
-        elif waited_s > self.chosen.await_timeout_s:
+            return
+        shown = ', '.join(missing[:8]) + (' ...' if len(missing) > 8 else '')
+        if waited_s > self.chosen.await_timeout_s:
             if missing in ([], ['controller']):
                 self.begin()
             else:
-                shown = ', '.join(missing[:8]) + (' ...' if len(missing) > 8 else '')
                 self.abort(f'no report within {self.chosen.await_timeout_s} s from: {shown}')
+        elif waited_s > SLOW_START_S:
+            self.wait_openly(f'for {shown or "topics to be connected"}')
+
+    def wait_openly(self, waiting_for: str) -> None:
+        """Say whom the run waits for, when that has changed."""
+        if waiting_for != self.waiting_for:
+            self.waiting_for = waiting_for
+            self.announce(msg.RunState.WAITING, waiting_for)
 
     def begin(self) -> None:
         """Open the first slot."""
@@ -303,10 +262,6 @@ class CoordinatorNode(SecNode):
         message.header.stamp = self.clock.stamp(self.slot_start_s)
         return message
 
-    def awaited(self) -> bool:
-        """Whether a living device or server has not yet reported on the slot."""
-        return bool(self.devices.awaited(self.slot) or self.servers.awaited(self.slot))
-
     def ask_for_links(self) -> None:
         """Everybody has reported: where does that leave the links?"""
         self.dispatcher.gather(self.slot, self.devices, self.servers, self.names)
@@ -318,6 +273,7 @@ class CoordinatorNode(SecNode):
         """Show the controller the state of the slot."""
         if self.phase is not Phase.LINKING or table.slot != self.slot:
             return
+        self.losses.send_on()  # nobody may be offered to the controller and sent on as well
         message = self.dispatcher.make_state(table, self.slot_start_s, self.slot_s())
         message.header.stamp = self.clock.stamp(self.slot_start_s)
         self.enter(Phase.DECIDING)
@@ -345,7 +301,7 @@ class CoordinatorNode(SecNode):
 
     def apply(self, decision: Any, controller: str, fallback: bool) -> None:
         """Check a decision and send it out."""
-        now_s = self.slot_start_s if self.clock.lockstep else self.clock.now_s()
+        now_s = self.now_s
         batch, screened, ended = self.dispatcher.dispatch(decision, controller, now_s)
         batch.fallback = fallback
         self.outcome.controller, self.outcome.fallback = controller, fallback
@@ -354,21 +310,13 @@ class CoordinatorNode(SecNode):
             int(np.count_nonzero(screened.repaired)) + screened.relays_held
         )
         self.outcome.decisions_rejected = int(np.count_nonzero(screened.rejected))
-        for row in np.flatnonzero(screened.violation):
-            self.complain(
-                'decision broke a constraint', f'{controller}: {screened.reason(int(row))}'
-            )
+        for what, which in screened.complaints():
+            self.complain(what, f'{controller}: {which}')
         if self.dispatcher.plan_fault:
             self.complain(
                 'plan that cannot be flown', f'{controller}: {self.dispatcher.plan_fault}'
             )
-        if screened.goals_held:
-            self.complain('goal outside the area', f'{screened.goals_held} from {controller}')
-        if screened.relays_held:
-            self.complain(
-                'relay order broke a constraint', f'{screened.relays_held} from {controller}'
-            )
-        self.excused.clear()
+        self.losses.excused.clear()
         self.send(batch)
         for outcome in ended:
             self.desk.end(outcome)
@@ -379,6 +327,7 @@ class CoordinatorNode(SecNode):
             )
         )
         self.enter(Phase.SERVING)
+        self.losses.take_back_undelivered(batch)
         if not self.clock.lockstep:
             self.clock.allow_until(self.slot_start_s + 2 * self.slot_s())
 
@@ -393,10 +342,14 @@ class CoordinatorNode(SecNode):
         if not self.clock.lockstep:
             return self.clock.now_s() >= self.slot_start_s + self.slot_s() - 1e-9
         acknowledged = all(
-            self.servers.state[server].decision_slot >= self.slot or server in self.excused
+            self.servers.state[server].decision_slot >= self.slot or server in self.losses.excused
             for server in self.servers.living()
         )
-        return acknowledged and not self.dispatcher.owes(self.ledger.in_flight())
+        return (
+            acknowledged
+            and self.losses.is_quiet
+            and not self.dispatcher.owes(self.ledger.in_flight())
+        )
 
     def next_slot(self) -> None:
         """Close the slot, and open the next one or end the run."""
@@ -422,122 +375,22 @@ class CoordinatorNode(SecNode):
 
     def on_device_report(self, report: msg.DeviceReport) -> None:
         """Devices live; perhaps they have new tasks."""
-        moved = zip(
-            report.device_id,
-            report.position,
-            report.velocity,
-            report.flop_s,
-            report.backlog_s,
-            report.streaming or [False] * len(report.device_id),
-            strict=False,
-        )
-        for device, *state in moved:
-            if device not in self.devices.expected:
-                self.complain('unknown device', f'{device}')
-            elif not are_finite(*state):
-                self.complain('bad device_report', f'device {device} is nowhere')
-            else:
-                self.devices.heard(device, state, report.slot, self.listened_s)
+        self.muster.hear_devices(report)
         if report.slot >= 0 and self.phase is not Phase.OVER:
             self.outcome.tasks_new += self.desk.enter(report.tasks, report.slot)
         self.progress()
 
     def on_server_report(self, report: msg.ServerReport) -> None:
         """Servers live."""
-        for state in report.servers:
-            if state.server_id not in self.servers.expected:
-                self.complain('unknown server', f'{state.server_id} ({state.name})')
-            elif not are_finite(state.position, state.velocity, state.receiver_position):
-                self.complain('bad server_report', f'{state.name} is nowhere')
-            else:
-                self.hear_server(state, report.slot)
+        for state in self.muster.sound_servers(report):
+            self.losses.hear_server(state, report.slot)
         self.progress()
-
-    def hear_server(self, state: msg.ServerState, slot: int) -> None:
-        """A server lives; one that has started again knows nothing of its assignments."""
-        server = state.server_id
-        before = self.servers.state.get(server)
-        was_missing = self.servers.heard(server, state, slot, self.listened_s)
-        if was_missing:
-            self.get_logger().warning(f'{state.name} is back')
-        if before is not None and state.started_ns != before.started_ns:
-            self.excused.add(server)
-            if not was_missing:
-                self.complain('server lost', f'{state.name} has started again')
-                self.lose_servers([server])
 
     def on_task_report(self, report: msg.TaskReport) -> None:
         """A try has brought an answer, or has failed."""
         self.news_at = time.monotonic()
-        self.desk.take(report)
+        self.losses.take_report(report)
         self.progress()
-
-    def notice_silence(self) -> None:
-        """Find out who has fallen silent, and look after their tasks."""
-        for device in self.devices.newly_missing(self.listened_s):
-            self.complain('device lost', f'device {device} is silent')
-            self.desk.lose_device(device)
-        lost = self.servers.newly_missing(self.listened_s)
-        for server in lost:
-            self.complain('server lost', f'{self.names[server]} is silent')
-        if lost:
-            self.lose_servers(lost)
-
-    def lose_servers(self, lost: list[int]) -> None:
-        """What was under way on servers is gone: look after their tasks."""
-        self.outcome.servers_lost = [*self.outcome.servers_lost, *lost]
-        orphans = [entry for server in lost for entry in self.desk.lose_server(server)]
-        if self.phase is Phase.SERVING:
-            if self.world.missions is None:
-                self.send_elsewhere(orphans)
-            if any(server >= self.world.settings.uavs.count for server in lost):
-                self.relay_alone()
-
-    def relay_alone(self) -> None:
-        """The satellite is lost within the slot: UAVs that work with it go on without."""
-        batch = self.dispatcher.without_satellite()
-        if batch.relays:
-            self.send(batch)
-
-    def send_elsewhere(self, orphans: list[Entry]) -> None:
-        """Send tasks of a lost server to their backups within the slot."""
-        waited_s = self.chosen.heartbeat_timeout_s if self.clock.lockstep else 0.0
-        batch, ended = self.dispatcher.redirect(
-            orphans,
-            self.servers.living(),
-            (self.slot_start_s if self.clock.lockstep else self.clock.now_s()) + waited_s,
-        )
-        if batch.assignments:
-            self.send(batch)
-        for outcome in ended:
-            self.desk.end(outcome)
-
-    def give_up_tries(self) -> None:
-        """Give up tries of which nothing was heard for too long."""
-        if self.phase is not Phase.SERVING:
-            return
-        for entry in self.ledger.in_flight():
-            patience_s = self.chosen.attempt_timeout_s
-            if self.clock.lockstep or entry.last_try is None:
-                waited_s = time.monotonic() - max(self.phase_at, self.news_at)
-            else:
-                waited_s = self.clock.now_s() - entry.last_try.assigned_s
-                patience_s += entry.task.deadline_s
-            if waited_s > patience_s:
-                self.desk.give_up(entry, 'no_news')
-
-    def on_inject_failure(self, request: Any, response: Any) -> Any:
-        """Make a server fail, or recover."""
-        if request.server_id not in self.servers.expected or request.kind > msg.Failure.RECOVER:
-            response.success = False
-            response.message = (
-                f'server_id = {request.server_id}, kind = {request.kind}: '
-                f'servers are 0..{len(self.names) - 1}, kinds 0..{msg.Failure.RECOVER}'
-            )
-            return response
-        self.failures.publish(msg.Failure(server_id=request.server_id, kind=request.kind))
-        response.success, response.message = True, self.names[request.server_id]
-        return response
 
     # -- the run ---------------------------------------------------------------------------------
 

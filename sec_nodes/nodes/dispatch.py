@@ -14,9 +14,11 @@ from sec_nodes.loop.roster import Roster
 from sec_nodes.loop.screening import Screened, screen
 from sec_nodes.nodes import names
 from sec_nodes.nodes.convert import model_messages, point, request_from, state_from
+from sec_nodes.nodes.failover_desk import Redirected, failover_desk
 from sec_nodes.nodes.mission_desk import mission_desk
+from sec_nodes.nodes.orders import migration_message, order_message
 from sec_nodes.nodes.relay_desk import relay_desk
-from sec_nodes.slot import DECLINED, LOCAL, SlotDecision, SlotState
+from sec_nodes.slot import DECLINED, LOCAL, FloatArray, SlotDecision, SlotState
 from sec_nodes.world import World
 from sec_offload import msg
 
@@ -38,6 +40,7 @@ class Dispatcher:
         self._profiles = model_messages(world.scenario.models)
         self._relays = relay_desk(world)
         self._mission = mission_desk(world, fallback)
+        self._failover = failover_desk(world, ledger)
         self._streaming: list[int] = []
         self._gathered = msg.SlotState()
 
@@ -108,8 +111,11 @@ class Dispatcher:
         """
         if self._mission is not None:
             wanted = self._mission.sound(self.state, wanted)
-        screened = screen(self._scenario, self.state, wanted, self.fallback)
-        batch, ended = self._assign(self.state, screened, controller, now_s)
+            state = self.state
+        else:
+            state = replace(self.state, time_s=max(now_s, self.state.time_s))
+        screened = screen(self._scenario, state, wanted, self.fallback)
+        batch, ended = self._assign(state, screened, controller, now_s)
         if self._mission is not None:
             batch.mission = self._mission.take(self.state, wanted, controller)
         batch.uav_id = list(range(self.state.n_uavs))
@@ -145,16 +151,19 @@ class Dispatcher:
             batch.relays = self._relays.orders_alone()
         return batch
 
-    def redirect(
-        self, orphans: list[Entry], living: list[int], now_s: float
-    ) -> tuple[msg.AssignmentBatch, list[Outcome]]:
-        """Assign tasks of a lost server to their backups, or as the fallback knows better.
+    def redirect(self, orphans: list[Entry], living: list[int], now_s: float) -> Redirected:
+        """Assign tasks of a lost server anew within the slot.
+
+        Where there is a failover they go on from what has been computed for them; elsewhere to
+        their backups, or as the fallback knows better, from the start.
 
         Args:
             orphans: pending tasks whose last try was lost with its server.
             living: servers that are left.
             now_s: when devices may start again [s].
         """
+        if self._failover is not None:
+            return self._failover.redirect(self.state, orphans, living, now_s)
         row_of = {task_id: row for row, task_id in enumerate(self.state.tasks.task_id.tolist())}
         known = [entry for entry in orphans if entry.task.task_id in row_of]
         rows = np.array([row_of[entry.task.task_id] for entry in known], dtype=np.int64)
@@ -173,7 +182,27 @@ class Dispatcher:
         screened = screen(self._scenario, state, wanted, self.fallback)
         batch, ended = self._assign(state, screened, self.fallback.name, now_s)
         batch.repair = True
-        return batch, ended
+        moving_s, size_bit = self._moves(state, screened.decision)
+        migrations = [
+            migration_message(
+                entry, entry.last_try, state.slot, float(size_bit[row]), float(moving_s[row])
+            )
+            for row, entry in enumerate(known)
+            if entry.in_flight and entry.last_try is not None
+        ]
+        return Redirected(batch, ended, migrations)
+
+    def _moves(self, state: SlotState, decided: SlotDecision) -> tuple[FloatArray, FloatArray]:
+        """(K,) time [s] and size [bit] of what devices send; nothing where they do not."""
+        moving_s, size_bit = np.zeros(state.n_tasks), np.zeros(state.n_tasks)
+        sent = np.flatnonzero(decided.server >= 0)
+        size_bit[sent] = state.payload_bit(decided.server, decided.split)[sent]
+        device, server = state.tasks.device[sent], decided.server[sent]
+        up = self._scenario.uplink(
+            state.links, device, server, decided.power_w[sent], size_bit[sent]
+        )
+        moving_s[sent] = up.time_s
+        return moving_s, size_bit
 
     def _assign(
         self, state: SlotState, screened: Screened, controller: str, now_s: float
@@ -183,6 +212,8 @@ class Dispatcher:
         ended = []
         model = state.executing_model(checked.server)
         for row, task_id in enumerate(state.tasks.task_id.tolist()):
+            if task_id not in self._ledger.open:  # its device was lost meanwhile
+                continue
             if screened.rejected[row]:
                 reason = f'no_admissible_server (asked for: {screened.reason(row)})'
                 ended.append(self._ledger.reject(task_id, reason))
@@ -201,28 +232,9 @@ class Dispatcher:
                 assigned_s=now_s,
             )
             number = self._ledger.assign(task_id, attempt)
-            batch.assignments.append(self._order(task_id, number, attempt))
+            task = self._ledger.open[task_id].task
+            batch.assignments.append(order_message(task, number, attempt))
         return batch, ended
-
-    def _order(self, task_id: int, number: int, attempt: Try) -> msg.Assignment:
-        task = self._ledger.open[task_id].task
-        return msg.Assignment(
-            task_id=task_id,
-            device_id=task.device_id,
-            attempt=number,
-            server=attempt.server,
-            model_id=attempt.model_id,
-            split=attempt.split,
-            power_w=attempt.power_w,
-            compute_share=attempt.compute_share,
-            assigned_s=attempt.assigned_s,
-            created_s=task.created_s,
-            deadline_s=task.deadline_s,
-            input_bit=task.input_bit,
-            steps=task.steps,
-            answer_bit=task.answer_bit,
-            prompt=task.prompt,
-        )
 
     def _without_the_dead(self, living: list[int]) -> SlotState:
         alive = np.isin(np.arange(self.state.n_servers), living)

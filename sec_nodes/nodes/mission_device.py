@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from sec_nodes.inference.manifest import ModelError
 from sec_nodes.loop.ledger import Energy, Timing
@@ -15,17 +11,6 @@ from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.device import DeviceNode, Pending
 from sec_nodes.slot import LOCAL
 from sec_offload import msg
-
-Place = tuple[str, int]
-"""A network and its cut."""
-
-
-class Front(NamedTuple):
-    """The device's part of a task."""
-
-    place: Place
-    end_s: float
-    """When the device has done it [s; simulation time]."""
 
 
 class MissionDeviceNode(DeviceNode):
@@ -40,8 +25,6 @@ class MissionDeviceNode(DeviceNode):
         from sec_nodes.inference.programs import fingerprint, graph_of, head_of
 
         super().__init__()
-        self.fronts_begun: dict[int, Front] = {}
-        self.tensors: dict[int, tuple[Place, NDArray[np.generic]]] = {}
         # devices share networks, and reading one takes two tenths of a second
         self.graph_of, self.fingerprint = cache(graph_of), fingerprint
         self.program_of = cache(lambda name, cut: head_of(self.graph_of(name), cut))
@@ -56,15 +39,6 @@ class MissionDeviceNode(DeviceNode):
     def rounds(self, order: msg.Assignment) -> float:
         """Cycles a bit of the network, in which its work is counted."""
         return float(order.steps)
-
-    def front_end_s(self, row: int, order: msg.Assignment, service_s: float) -> float:
-        """When the device has done its part [s]: that of an earlier try counts."""
-        place = (order.model_id, order.split)
-        begun = self.fronts_begun.get(order.task_id)
-        if begun is None or begun.place != place:
-            begun = Front(place, super().front_end_s(row, order, service_s))
-            self.fronts_begun[order.task_id] = begun
-        return max(begun.end_s, order.assigned_s)
 
     def compute(
         self,
@@ -106,22 +80,3 @@ class MissionDeviceNode(DeviceNode):
         )
         program.header.stamp = to_stamp(order.assigned_s)
         return program
-
-    def run_front(self, order: msg.Assignment, pending: Pending) -> NDArray[np.generic]:
-        """What comes out of the layers before the cut, run once for all tries."""
-        place = (order.model_id, order.split)
-        with self.lock:
-            found = self.tensors.get(order.task_id)
-        if found is not None and found[0] == place:
-            return found[1]
-        tensor = super().run_front(order, pending)
-        with self.lock:
-            self.tensors[order.task_id] = place, tensor
-        return tensor
-
-    def on_outcome(self, outcome: msg.TaskOutcome) -> None:
-        """The task is over: what was computed for it is no longer needed."""
-        super().on_outcome(outcome)
-        self.fronts_begun.pop(outcome.task_id, None)
-        with self.lock:
-            self.tensors.pop(outcome.task_id, None)

@@ -98,22 +98,18 @@ class MissionUavNode(UavNode):
         (message,) = batch.mission
         for server, cpu_hz, task_id in zip(plan.server, plan.cpu_hz, plan.task_id, strict=True):
             lane = self.lanes.get(int(server))
-            if lane is not None and 0 < cpu_hz < math.inf:
+            if lane is not None and not lane.mute and 0 < cpu_hz < math.inf:
                 share = min(float(cpu_hz) / lane.server.flop_s, 1.0)
                 # what has its payload has its share for good, and is no longer among these
                 lane.shares |= {key: share for key in lane.shares if key[0] == task_id}
         for server_id, path_m in enumerate(plan.waypoint_m):
-            if server_id in self.lanes:
+            if server_id in self.lanes and not self.lanes[server_id].mute:
                 self.fleet.follow(server_id, message.start_s, message.slot_s, path_m)
 
     def on_goal(self, server_id: int, goal: object) -> None:
         """Goals of single slots are none here: the plan says where to be."""
 
     # -- programs and payloads -------------------------------------------------------------------
-
-    def model_of(self, lane: Lane, payload: msg.Payload) -> str:
-        """Any network: its program comes along."""
-        return str(payload.model_id)
 
     def expect(self, lane: Lane, key: Key) -> None:
         """A program was announced; nothing waits for others, for each has its share."""
@@ -123,7 +119,9 @@ class MissionUavNode(UavNode):
 
     def on_program(self, lane: Lane, program: msg.Program) -> None:
         """A program has arrived over the air."""
-        if not lane.alive:
+        if lane.mute:
+            self.miss(lane, (program.task_id, program.attempt))
+        if not lane.is_heard:
             return
         fault = self.fault_of(lane, program)
         if fault:
@@ -216,11 +214,9 @@ class MissionUavNode(UavNode):
                     del kept[name]
         self.answering.drop(lambda _, other: other[0] == task_id)
 
-    def on_failure(self, failure: msg.Failure) -> None:
-        """A crash loses what has been uploaded."""
-        super().on_failure(failure)
-        if failure.kind != msg.Failure.LINK_LOSS:
-            with self.lock:
-                for kept in (self.early, self.alone):
-                    for name in [name for name in kept if name[0] == failure.server_id]:
-                        del kept[name]
+    def lose_work(self, lane: Lane) -> None:
+        """What has been uploaded is gone as well."""
+        super().lose_work(lane)
+        for kept in (self.early, self.alone):
+            for name in [name for name in kept if name[0] == lane.server_id]:
+                del kept[name]

@@ -183,6 +183,8 @@ class Recorder(Node):
             (names.RUN_STATE, self._take_state),
             (names.VISIBILITY, files.visibility),
             (names.FAILURE, files.failure),
+            (names.FAILURE_NOTICE, files.failure_notice),
+            (names.MIGRATION, files.migration),
             (names.SCENE, None),
         ]
 

@@ -68,15 +68,12 @@ class RelaySatelliteNode(RelayingNode, SatelliteNode):
             state.ground_contact = self.world.ground_in_view(slot)
         return states
 
-    def on_failure(self, failure: msg.Failure) -> None:
-        """A crash loses what is under way, but not what is on disk."""
-        with self.lock:
-            super().on_failure(failure)
-            lane = self.lanes.get(failure.server_id)
-            if failure.kind == msg.Failure.CRASH and lane is not None:
-                given_up = self.passes.pop(lane.server_id, None)
-                if given_up is not None:
-                    lane.decision_slot = max(lane.decision_slot, given_up.slot)
+    def lose_work(self, lane: Lane) -> None:
+        """What is under way is gone, but not what is on disk."""
+        super().lose_work(lane)
+        given_up = self.passes.pop(lane.server_id, None)
+        if given_up is not None:
+            lane.decision_slot = max(lane.decision_slot, given_up.slot)
 
     # -- urgent data -----------------------------------------------------------------------------
 
@@ -87,7 +84,7 @@ class RelaySatelliteNode(RelayingNode, SatelliteNode):
     def on_relay(self, lane: Lane, batch: msg.RelayBatch) -> None:
         """A UAV's share of frames has arrived."""
         with self.lock:
-            if not lane.alive:
+            if not lane.is_heard:
                 return
             try:
                 self.check(lane, batch)
@@ -122,16 +119,15 @@ class RelaySatelliteNode(RelayingNode, SatelliteNode):
         self.complain('relay batch refused', f'{lane.name}, UAV {batch.uav}: {reason}')
         sent_s = batch.transmit_s if 0 <= batch.transmit_s < math.inf else 0.0
         ready_s = batch.ready_s if math.isfinite(batch.ready_s) else self.time.now_s()
-        self.shares.publish(
-            msg.RelayResult(
-                slot=batch.slot,
-                uav=batch.uav,
-                satellite=lane.server_id,
-                lost=reason,
-                transmit_s=sent_s,
-                ready_s=ready_s,
-            )
+        result = msg.RelayResult(
+            slot=batch.slot,
+            uav=batch.uav,
+            satellite=lane.server_id,
+            lost=reason,
+            transmit_s=sent_s,
+            ready_s=ready_s,
         )
+        self.say(lane, self.shares, result)
 
     def frame_answered(self, task: FrameTask, answer: FrameAnswer) -> None:
         """A frame is answered."""
@@ -175,7 +171,7 @@ class RelaySatelliteNode(RelayingNode, SatelliteNode):
             with self.lock:
                 if epoch == lane.epoch:
                     lane.energy_used_j += energy_j
-                    self.shares.publish(result)
+                    self.say(lane, self.shares, result)
 
         self.releases.at(result.ready_s, leave)
 
@@ -195,7 +191,7 @@ class RelaySatelliteNode(RelayingNode, SatelliteNode):
 
     def acknowledge(self, lane: Lane, batch: msg.AssignmentBatch) -> None:
         """A slot is acknowledged when the ground has what it brings down."""
-        if batch.repair or lane.decision_slot >= batch.slot or not lane.alive:
+        if batch.repair or lane.decision_slot >= batch.slot or not lane.is_heard:
             super().acknowledge(lane, batch)
             return
         under_way = self.passes.get(lane.server_id)
@@ -241,7 +237,7 @@ class RelaySatelliteNode(RelayingNode, SatelliteNode):
         with self.lock:
             for lane in self.lanes.values():
                 under_way = self.passes.get(lane.server_id)
-                if under_way is None or receipt.sender != lane.name:
+                if under_way is None or receipt.sender != lane.name or lane.mute:
                     continue
                 if receipt.receiver != GROUND_STATION or receipt.slot != under_way.slot:
                     continue

@@ -79,7 +79,7 @@ class StoringUavs(RelayingNode):
         grant.header.stamp = to_stamp(grant.at_s)
         slot.missing = {f'{device}-{slot.number}' for device in shares}
         slot.due_at = time.monotonic() + self.patience * COLLECT_PATIENCE_S
-        self.grants.publish(grant)
+        self.say(slot.lane, self.grants, grant)
 
     def stored(self, lane: Lane, batch: msg.DataBatch, receipt: msg.DataReceipt) -> None:
         """Files have come, whole or in part, or there was no room for them."""
@@ -141,6 +141,8 @@ class StoringUavs(RelayingNode):
         """The satellite holds data of a UAV; or what a device sent to a UAV is lost."""
         with self.lock:
             for lane in self.lanes.values():
+                if lane.mute:
+                    continue
                 if receipt.receiver == lane.name and receipt.lost:
                     self.await_no_more(lane, set(map(recording, receipt.file_id)))
                 slot = self.open.get((lane.server_id, receipt.slot))
@@ -169,5 +171,5 @@ class StoringUavs(RelayingNode):
         report.header.stamp = to_stamp(now_s)
         lane.energy_used_j += figures.uav_j
         lane.decision_slot = max(lane.decision_slot, slot.number)
-        self.relay_reports.publish(report)
+        self.say(lane, self.relay_reports, report)
         self.reports.publish(self.report(-1, now_s))

@@ -60,16 +60,13 @@ class RelayUavNode(StoringUavs, UavNode):
             state.storage_bit = self.world.settings.uavs.storage_bit
         return states
 
-    def on_failure(self, failure: msg.Failure) -> None:
-        """A crash loses what is under way, but not what is on disk."""
-        with self.lock:
-            super().on_failure(failure)
-            if failure.kind != msg.Failure.CRASH:
-                return
-            for server_id, number in list(self.open):
-                if server_id == failure.server_id:
-                    slot = self.open.pop((server_id, number))
-                    slot.lane.decision_slot = max(slot.lane.decision_slot, number)
+    def lose_work(self, lane: Lane) -> None:
+        """What is under way is gone, but not what is on disk."""
+        super().lose_work(lane)
+        for server_id, number in list(self.open):
+            if server_id == lane.server_id:
+                del self.open[server_id, number]
+                lane.decision_slot = max(lane.decision_slot, number)
 
     # -- urgent data -----------------------------------------------------------------------------
 
@@ -87,7 +84,7 @@ class RelayUavNode(StoringUavs, UavNode):
             opened = [
                 self.open_slot(lane, batch, orders.get(lane.server_id))
                 for lane in self.lanes.values()
-                if lane.alive and lane.decision_slot < batch.slot
+                if lane.is_heard and lane.decision_slot < batch.slot
                 if (lane.server_id, batch.slot) not in self.open
             ]
             super().on_assignments(batch)
@@ -242,12 +239,14 @@ class RelayUavNode(StoringUavs, UavNode):
         longest_s = min(execute_s + settings.slot_s, SLOTS_OPEN * settings.slot_s)
         wait_s = max(self.time.wall_until(ready_s + longest_s), 0.0)
         slot.due_at = time.monotonic() + wait_s + self.patience * RESULT_PATIENCE_S
-        self.releases.at(ready_s, lambda: self.relays.publish(message))
+        self.releases.at(ready_s, lambda: self.say(slot.lane, self.relays, message))
 
     def on_relay_result(self, result: msg.RelayResult) -> None:
         """The satellite has answered, or will not."""
         with self.lock:
             slot = self.open.get((result.uav, result.slot))
+            if slot is not None and slot.lane.mute:
+                return
             if slot is None or not slot.relay.awaits_satellite:
                 if result.uav in self.lanes:
                     self.complain('relay result not asked for', f'slot {result.slot}')
@@ -366,7 +365,7 @@ class RelayUavNode(StoringUavs, UavNode):
                 energy=payload.energy,
             )
             result.header.stamp = to_stamp(done_s)
-            self.results.publish(result)
+            self.say(lane, self.results, result)
 
     def look_after(self) -> None:
         """Go on without a satellite, devices or receipts that do not come."""

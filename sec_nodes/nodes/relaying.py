@@ -160,14 +160,14 @@ class RelayingNode(ServerNode):
     def on_data(self, lane: Lane, batch: msg.DataBatch) -> None:
         """Store what comes, and say what is held now."""
         with self.lock:
-            if not lane.alive:
+            if not lane.is_heard:
                 return
             check_batch(batch, lane.name)
             carrier = self.carriers[lane.server_id]
             before_byte = carrier.store.held_byte
             receipt = take_in(batch, carrier.store, lambda why: self.complain('data refused', why))
             carrier.collected_byte += carrier.store.held_byte - before_byte
-            self.receipts.publish(receipt)
+            self.say(lane, self.receipts, receipt)
             self.stored(lane, batch, receipt)
 
     # -- the next hop ----------------------------------------------------------------------------
@@ -206,7 +206,7 @@ class RelayingNode(ServerNode):
                 if epoch != lane.epoch or run.is_done:
                     return
                 run.sent(time.monotonic())
-                self.parcels.publish(message)
+                self.say(lane, self.parcels, message)
 
         self.releases.at(message.ready_s, leave)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 import threading
 import time
 from abc import abstractmethod
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sec_nodes.inference.manifest import ModelError
 from sec_nodes.loop.serving import ComputeQueue, OrderedIntake
@@ -17,8 +20,14 @@ from sec_nodes.nodes.timing import Releases, RunTime
 from sec_nodes.world import manifest_id
 from sec_offload import msg
 
+if TYPE_CHECKING:
+    from sec_nodes.nodes.handover import Handovers
+
 MOST_STEPS = 1e6
 """Words of an answer that a payload may ask for."""
+BATTERY_EMPTY = 'battery empty'
+SIGNALS = {msg.Failure.KILL: signal.SIGKILL, msg.Failure.HANG: signal.SIGSTOP}
+"""What the process sends itself where that is how a server shall fail."""
 
 
 class ServerNode(ServingNode):
@@ -53,6 +62,7 @@ class ServerNode(ServingNode):
             lane.intake = OrderedIntake(partial(self.schedule, lane))
             topic = names.VEHICLE_PAYLOAD.of(lane.name)
             self.lifelines.append(self.listen(topic, partial(self.on_payload, lane)))
+        self.handovers: Handovers | None = None
         self.listen(names.TASK_REPORT, self.on_task_report)
         self.listen(names.FAILURE, self.on_failure)
         self.create_wall_timer(self.chosen.heartbeat_s, self.beat)
@@ -82,6 +92,8 @@ class ServerNode(ServingNode):
             f'{lane.name} queue': lane.waiting for lane in self.lanes.values()
         }
         providers = self.answering.providers()
+        if self.handovers is not None:
+            values['tensors held'] = len(self.handovers)
         return values | {f'{key} provider': name for key, name in providers.items()}
 
     def close(self) -> None:
@@ -106,7 +118,7 @@ class ServerNode(ServingNode):
             for lane in self.lanes.values():
                 if lane.alive:
                     self.complain('models lost', f'{lane.name}: {reason}')
-                    lane.alive = False
+                    self.set_alive(lane, False)
 
     def on_slot_start(self, message: msg.SlotStart) -> None:
         """Report the servers as they are at the start of a slot."""
@@ -117,21 +129,23 @@ class ServerNode(ServingNode):
             self.last_report = self.report(message.slot, message.start_s)
         self.reports.publish(self.last_report)
 
-    def report(self, slot: int, time_s: float) -> msg.ServerReport:
-        """The living servers of this process."""
+    def report(self, slot: int, time_s: float, last_words: Lane | None = None) -> msg.ServerReport:
+        """The living servers of this process, and one that says that it fails."""
         states, providers = [], self.answering.providers()
         with self.lock:
             for lane, state in zip(self.lanes.values(), self.describe(time_s), strict=True):
-                if not lane.alive:
+                if lane.mute or not (lane.alive or lane is last_words):
                     continue
-                state.server_id, state.name, state.alive = lane.server_id, lane.name, True
+                state.server_id, state.name = lane.server_id, lane.name
+                state.alive, state.failing = lane.alive, lane.failing
                 state.model_id, state.flop_s = lane.model_id, lane.server.flop_s
                 state.compute_power_w = lane.server.compute_power_w
                 state.transmit_power_w = lane.server.transmit_power_w
                 state.backlog_s = lane.queue.backlog_s(time_s)
                 state.queue_length = lane.waiting
                 state.decision_slot, state.started_ns = lane.decision_slot, self.started_ns
-                state.provider = providers.get(manifest_id(lane.model_id), '')
+                own = providers.get(manifest_id(lane.model_id), '')
+                state.provider = own or ', '.join(sorted(set(providers.values())))
                 states.append(state)
         report = msg.ServerReport(slot=slot, servers=states)
         report.header.frame_id = names.MAP_FRAME
@@ -142,18 +156,31 @@ class ServerNode(ServingNode):
         """Learn which payloads to expect and where to fly."""
         with self.lock:
             for order in batch.assignments:
-                lane = self.lanes.get(order.server)
-                if lane is not None and lane.alive:
-                    key = (order.task_id, order.attempt)
-                    lane.shares[key] = order.compute_share
-                    self.expect(lane, key)
+                lane, holder = self.lanes.get(order.server), self.lanes.get(order.holder)
+                if lane is not None:
+                    self.on_order(lane, order)
+                if holder is not None and self.handovers is not None:
+                    self.handovers.on_order(holder, batch.slot, order)
             for server_id, goal in zip(batch.uav_id, batch.uav_goal, strict=False):
-                if server_id in self.lanes:
+                if server_id in self.lanes and not self.lanes[server_id].mute:
                     self.on_goal(server_id, goal)
             for lane in self.lanes.values():
                 self.acknowledge(lane, batch)
                 lane.intake.flush()
         self.reports.publish(self.report(-1, self.time.now_s()))
+
+    def on_order(self, lane: Lane, order: msg.Assignment) -> None:
+        """A server is to answer a task."""
+        key = (order.task_id, order.attempt)
+        if lane.mute:
+            lane.missed.add(key)
+        elif lane.alive:
+            lane.shares[key] = order.compute_share
+            self.expect(lane, key)
+            if self.handovers is not None:
+                self.handovers.announced(lane, order)
+        elif self.handovers is not None and self.handovers.serves(lane):
+            self.handovers.give_up_order(lane, order)
 
     def expect(self, lane: Lane, key: Key) -> None:
         """The payload of a try was announced."""
@@ -165,7 +192,11 @@ class ServerNode(ServingNode):
 
     def on_payload(self, lane: Lane, payload: msg.Payload) -> None:
         """A payload has arrived over the air."""
-        if not lane.alive:
+        if lane.mute:
+            self.miss(lane, (payload.task_id, payload.attempt))
+            return
+        last_chance = self.handovers is not None and self.handovers.serves(lane)
+        if not (lane.alive or last_chance):
             return
         if payload.server != lane.server_id or payload.model_id != self.model_of(lane, payload):
             self.refuse(lane, payload, f'payload for {payload.model_id!r} at {lane.name}')
@@ -179,7 +210,17 @@ class ServerNode(ServingNode):
             self.refuse(lane, payload, f'steps = {payload.steps}')
             return
         with self.lock:
-            self.take(lane, payload)
+            if lane.alive:
+                self.take(lane, payload)
+            elif self.handovers is not None:
+                self.handovers.give_up_payload(lane, payload)
+
+    def miss(self, lane: Lane, key: Key) -> None:
+        """A server that nobody hears has lost a payload; it tells when it is heard again."""
+        with self.lock:
+            lane.missed.add(key)
+            lane.shares.pop(key, None)
+            lane.intake.gone(key)
 
     def take(self, lane: Lane, payload: msg.Payload) -> None:
         """Take in a sound payload; in lockstep time stamps decide who is first."""
@@ -190,25 +231,105 @@ class ServerNode(ServingNode):
 
     def on_task_report(self, report: msg.TaskReport) -> None:
         """A try was lost elsewhere: its payload will not come."""
-        lane = self.lanes.get(report.server)
+        lane, key = self.lanes.get(report.server), (report.task_id, report.attempt)
         if lane is not None and report.kind != msg.TaskReport.ANSWERED:
             with self.lock:
-                lane.intake.gone((report.task_id, report.attempt))
+                lane.intake.gone(key)
+                lane.shares.pop(key, None)
+                lane.missed.discard(key)
+                if self.handovers is not None and report.kind != msg.TaskReport.HANDOVER:
+                    self.handovers.gone(lane, key, report.reason)
+
+    # -- failures --------------------------------------------------------------------------------
 
     def on_failure(self, failure: msg.Failure) -> None:
-        """Fail or recover on command."""
-        lane = self.lanes.get(failure.server_id)
-        if lane is None or failure.kind == msg.Failure.LINK_LOSS:
+        """Fail or recover on command; lost links are the channel's."""
+        lane, kind = self.lanes.get(failure.server_id), failure.kind
+        if lane is None:
             return
+        if kind in SIGNALS:
+            self.get_logger().warning(f'{lane.name} sends its process {SIGNALS[kind].name}')
+            os.kill(os.getpid(), SIGNALS[kind])
+            self.get_logger().warning(f'{lane.name} goes on')
+        elif kind == msg.Failure.CRASH:
+            self.crash(lane)
+        elif kind == msg.Failure.CUT:
+            self.cut_off(lane)
+        elif kind == msg.Failure.BATTERY:
+            self.give_up(lane, BATTERY_EMPTY)
+        elif kind == msg.Failure.RECOVER:
+            self.recover(lane)
+
+    def set_alive(self, lane: Lane, alive: bool) -> None:
+        """Let a server live or not; the lock is held."""
+        lane.alive = alive
+        # a slot start that is repeated must not be answered with what was
+        self.last_report = None
+
+    def crash(self, lane: Lane) -> None:
+        """A server falls silent, and its work is gone."""
         with self.lock:
-            lane.alive = failure.kind == msg.Failure.RECOVER
-            lane.epoch += 1
-            lane.waiting = 0
-            lane.queue = ComputeQueue(self.time.now_s())
-            lane.intake.clear()
-            lane.shares.clear()
+            self.set_alive(lane, False)
+            lane.mute, lane.failing = False, ''
+            self.lose_work(lane)
         self.answering.forget(lane.name)
-        self.get_logger().warning(f'{lane.name} {"recovers" if lane.alive else "crashes"}')
+        self.get_logger().warning(f'{lane.name} crashes')
+
+    def cut_off(self, lane: Lane) -> None:
+        """A server goes on, but neither hears nor says anything."""
+        with self.lock:
+            lane.mute, self.last_report = True, None
+        self.get_logger().warning(f'{lane.name} is cut off')
+
+    def give_up(self, lane: Lane, reason: str) -> None:
+        """A server fails in good order: it says so, and what it can pass on of its tasks."""
+        with self.lock:
+            if not lane.alive:
+                return
+            lane.failing = reason
+            self.set_alive(lane, False)
+            computing, arrived = list(lane.open.values()), lane.intake.waiting()
+            awaited = [] if self.handovers is None else self.handovers.awaited(lane, arrived)
+            self.lose_work(lane)
+            if self.handovers is not None:
+                self.handovers.give_up(lane, computing, arrived, awaited)
+            self.say(lane, self.reports, self.report(-1, self.time.now_s(), lane))
+        self.answering.forget(lane.name)
+        self.get_logger().warning(f'{lane.name} fails: {reason}')
+
+    def recover(self, lane: Lane) -> None:
+        """A server is as new again; one that was cut off comes back as it is."""
+        with self.lock:
+            if not lane.alive:
+                self.set_alive(lane, True)
+                lane.failing = ''
+                self.lose_work(lane)
+            missed, lane.missed = lane.missed, set()
+            lane.mute, self.last_report = False, None
+        for task_id, attempt in sorted(missed):
+            self.news.publish(
+                msg.TaskReport(
+                    kind=msg.TaskReport.LOST,
+                    reason='payload_lost: the server was cut off',
+                    reporter=lane.name,
+                    task_id=task_id,
+                    attempt=attempt,
+                    server=lane.server_id,
+                )
+            )
+        self.get_logger().warning(f'{lane.name} recovers')
+
+    def lose_work(self, lane: Lane) -> None:
+        """Nothing that a server has begun will be answered; the lock is held."""
+        lane.epoch += 1
+        lane.waiting = 0
+        lane.queue = ComputeQueue(self.time.now_s())
+        lane.intake.clear()
+        lane.shares.clear()
+        lane.open.clear()
+        lane.missed.clear()
+        if self.handovers is not None:
+            self.handovers.forget(lane)
 
 
 def with_energy(state: msg.ServerState, used_j: float, battery_j: float | None) -> msg.ServerState:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sec_nodes.inference.codec import PayloadError, decode
 from sec_nodes.inference.providers import DevicePolicy, policy_from
@@ -88,12 +89,21 @@ class Lane:
     name: str
     server: Server
     alive: bool = True
+    mute: bool = False
+    """Whether it neither hears nor says anything, although it goes on."""
+    failing: str = ''
+    """Why it has given its tasks up; empty while all is well, and after a crash."""
     epoch: int = 0
     """Counts crashes: work of an earlier epoch is lost."""
     decision_slot: int = -1
     queue: ComputeQueue = field(default_factory=ComputeQueue)
     intake: OrderedIntake[msg.Payload] = field(init=False)
     shares: dict[Key, float] = field(default_factory=dict)
+    """Reserved share of each try whose payload has not had its turn."""
+    open: dict[Key, Work] = field(default_factory=dict)
+    """What is being answered, or about to leave."""
+    missed: set[Key] = field(default_factory=set)
+    """Tries of which it could not hear or say something while it was mute."""
     waiting: int = 0
     energy_used_j: float = 0.0
 
@@ -101,6 +111,11 @@ class Lane:
     def model_id(self) -> str:
         """Model that the server runs."""
         return self.server.model_id
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether others hear it, and it hears them."""
+        return self.alive and not self.mute
 
 
 @dataclass(frozen=True)
@@ -116,11 +131,18 @@ class Served:
     """When it has the first token, if it is a language model's [s; simulation time]."""
     step_s: float
     """Time between tokens [s]."""
+    flop: float
+    """Work for the answer [FLOP]."""
 
     @property
     def end_s(self) -> float:
         """When it is done [s; simulation time]."""
         return float(self.start_s + self.payload.timing.back_s)
+
+    def share_done(self, now_s: float) -> float:
+        """Share of the work that is done at an instant [s; simulation time]."""
+        passed_s, service_s = now_s - self.start_s, self.payload.timing.back_s
+        return min(max(passed_s / service_s, 0.0), 1.0) if service_s > 0 else float(passed_s > 0)
 
 
 class ServingNode(SecNode, Teller):
@@ -159,6 +181,8 @@ class ServingNode(SecNode, Teller):
         chosen, policy = self.chosen, self.policy()
         if self.world.scenario.devices_compute:
             names = {lane.model_id for lane in self.lanes.values()}
+            if '' in names:
+                names = set(self.world.scenario.models.model_id)
             return SplitAnswering(names, policy, NETWORK_QUEUE, self)
         limit_byte = chosen.memory_limit_mb * 10**6 or None
         limits = WorkerLimits(chosen.max_batch, chosen.max_queue, limit_byte, chosen.loader)
@@ -166,29 +190,49 @@ class ServingNode(SecNode, Teller):
         return LanguageAnswering(models, policy, limits, self)
 
     def model_of(self, lane: Lane, payload: msg.Payload) -> str:
-        """Model that a payload must be for, as the scenario's table of models calls it."""
-        return lane.model_id
+        """Model that a payload must be for, as the scenario's table of models calls it.
+
+        Any, where servers are not tied to one.
+        """
+        return lane.model_id or str(payload.model_id)
+
+    def say(self, lane: Lane, publisher: Any, message: Any) -> None:
+        """Publish a message of a server, unless nobody hears it."""
+        if not lane.mute:
+            publisher.publish(message)
+
+    def unpack(self, lane: Lane, payload: msg.Payload) -> NDArray[Any]:
+        """The tensor of a payload.
+
+        Raises:
+            PayloadError: it is damaged, or there is no such model or cut.
+        """
+        models, model_id = self.world.scenario.models, self.model_of(lane, payload)
+        if model_id not in models.model_id:
+            raise PayloadError(f'no model {model_id[:80]!r}')
+        if payload.cut >= models.n_cuts[models.model_id.index(model_id)]:
+            raise PayloadError(f'no cut {payload.cut} of {model_id!r}')
+        shape, dtype = self.answering.expected(model_id, payload.cut)
+        return decode(packet_from(payload), shape, dtype)
 
     def schedule(self, lane: Lane, payload: msg.Payload) -> None:
         """Give a payload its place in the queue and hand it to those who run the models."""
-        scenario, model_id = self.world.scenario, self.model_of(lane, payload)
-        row = scenario.models.model_id.index(model_id)
-        if payload.cut >= scenario.models.n_cuts[row]:
-            self.refuse(lane, payload, f'no cut {payload.cut} of {model_id!r}')
-            return
+        scenario, key = self.world.scenario, (payload.task_id, payload.attempt)
         try:
-            shape, dtype = self.answering.expected(model_id, payload.cut)
-            tensor = decode(packet_from(payload), shape, dtype)
+            tensor = self.unpack(lane, payload)
         except PayloadError as error:
             self.refuse(lane, payload, str(error))
             return
-        share = lane.shares.pop((payload.task_id, payload.attempt), 0.0)
+        model_id = self.model_of(lane, payload)
+        row = scenario.models.model_id.index(model_id)
+        share = lane.shares.pop(key, 0.0)
         used = share or 1.0
         flop_s = np.array(lane.server.flop_s * used)
         power_w = np.array(lane.server.compute_power_w * used)
         start_flop = scenario.models.start_flop[row, payload.cut]
         step_flop = scenario.models.back_flop[row, payload.cut]
-        stage = scenario.back(start_flop + step_flop * payload.steps, flop_s, power_w)
+        flop = start_flop + step_flop * payload.steps
+        stage = scenario.back(flop, flop_s, power_w)
         service_s = float(stage.time_s)
         wait_s = lane.queue.wait_s(payload.ready_s, share) if scenario.queue.enabled else 0.0
         if wait_s > scenario.queue.longest_wait_s:
@@ -208,10 +252,11 @@ class ServingNode(SecNode, Teller):
             start_s=start_s,
             first_s=start_s + float(start_flop / flop_s) + step_s,
             step_s=step_s,
+            flop=float(flop),
         )
         work = Work(
             lane=lane.name,
-            key=(payload.task_id, payload.attempt, lane.epoch),
+            key=(*key, lane.epoch),
             model_id=model_id,
             cut=payload.cut,
             tensor=tensor,
@@ -225,6 +270,7 @@ class ServingNode(SecNode, Teller):
             self.refuse(lane, payload, str(error))
             return
         lane.waiting += 1
+        lane.open[key] = work
         if scenario.queue.enabled:
             lane.queue.start_s(payload.ready_s, service_s, share)
 
@@ -254,7 +300,7 @@ class ServingNode(SecNode, Teller):
     def send_token(self, served: Served, chunk: msg.TokenChunk) -> None:
         """Send a piece of an answer, unless the server has crashed since."""
         if served.epoch == served.lane.epoch:
-            self.tokens.publish(chunk)
+            self.say(served.lane, self.tokens, chunk)
 
     def tell_answer(self, work: Work, inferred: Inferred) -> None:
         """An answer: it leaves when the scenario's platform would have it."""
@@ -293,6 +339,7 @@ class ServingNode(SecNode, Teller):
             if served.epoch != served.lane.epoch:
                 return
             served.lane.waiting -= 1
+            served.lane.open.pop((served.payload.task_id, served.payload.attempt), None)
         self.refuse(served.lane, served.payload, reason)
 
     def measure(
@@ -312,8 +359,11 @@ class ServingNode(SecNode, Teller):
             if epoch != lane.epoch:
                 return
             lane.waiting -= 1
+            lane.open.pop((result.task_id, result.attempt), None)
             lane.energy_used_j += result.energy.back_j
-        self.results.publish(result)
+            if lane.mute:
+                lane.missed.add((result.task_id, result.attempt))
+        self.say(lane, self.results, result)
 
     def refuse(self, lane: Lane, payload: msg.Payload, reason: str) -> None:
         """Report that a payload cannot be used; it may be sent again."""
@@ -325,8 +375,12 @@ class ServingNode(SecNode, Teller):
 
     def tell(self, lane: Lane, payload: msg.Payload, kind: int, reason: str) -> None:
         """Report that a payload will not be answered."""
+        key = (payload.task_id, payload.attempt)
         with self.lock:
-            lane.intake.gone((payload.task_id, payload.attempt))
+            lane.intake.gone(key)
+            lane.shares.pop(key, None)
+            if lane.mute:
+                lane.missed.add(key)
         report = msg.TaskReport(
             kind=kind,
             reason=reason,
@@ -335,5 +389,5 @@ class ServingNode(SecNode, Teller):
             attempt=payload.attempt,
             server=lane.server_id,
         )
-        self.news.publish(report)
+        self.say(lane, self.news, report)
         self.complain('payload refused', f'{lane.name}: {reason}')

@@ -3,7 +3,8 @@
 SingleThreadedExecutor builds a wait set in Python for every message and every timer. That takes
 longer than all of this project's callbacks together: a quiet node with a 200 Hz timer and ten
 subscriptions needs two thirds of a core. Here messages are taken straight from their handles,
-timers are counted on the machine's own clock, and an executor looks after services now and then.
+and so are requests to services; timers are counted on the machine's own clock, and an executor
+looks after the rest now and then.
 (EventsExecutor would serve as well, but Humble lacks it, and Kilted's does not end its spinning.)
 """
 
@@ -24,7 +25,7 @@ QUIET_REST_S = 0.002
 BUSY_FOR_S = 0.1
 """How long a node counts as busy after a message [s]."""
 LEISURE_S = 0.1
-"""Time between looks at services and parameters [s]."""
+"""Time between looks at what is neither message, request nor timer [s]."""
 DEPTH = 100
 """Messages taken from one subscription before the others have their turn."""
 
@@ -63,6 +64,18 @@ def take_messages(node: Node) -> int:
     return taken
 
 
+def answer_requests(node: Node) -> None:
+    """Answer every request to a service of a node that has arrived."""
+    service: Any  # typed differently from one ROS 2 to the next
+    for service in list(node.services):
+        with service.handle:
+            request, header = service.handle.service_take_request(service.srv_type.Request)
+            if header is not None:
+                service.send_response(
+                    service.callback(request, service.srv_type.Response()), header
+                )
+
+
 def spin(node: Node, timers: list[WallTimer], is_over: Callable[[], bool]) -> None:
     """Run a node until a condition holds.
 
@@ -78,6 +91,7 @@ def spin(node: Node, timers: list[WallTimer], is_over: Callable[[], bool]) -> No
         while not is_over():
             if take_messages(node):
                 busy_until = time.monotonic() + BUSY_FOR_S
+            answer_requests(node)
             at = time.monotonic()
             for timer in timers:
                 timer.call_if_due(at)

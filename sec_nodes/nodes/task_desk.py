@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,6 +13,9 @@ from sec_nodes.nodes.convert import answer_from, outcome_message, task_from
 from sec_nodes.scenarios.offloading import Offloading
 from sec_nodes.slot import LOCAL
 from sec_offload import msg
+
+HANDOVER_FAILED = 'handover_failed'
+"""How the reason of a server begins that cannot pass a tensor on."""
 
 
 class TaskDesk:
@@ -40,17 +44,49 @@ class TaskDesk:
                 self.end(rejected)
         return self._ledger.created - known
 
-    def take(self, report: msg.TaskReport) -> None:
-        """A try has brought an answer, or has failed."""
-        task_id, attempt = report.task_id, report.attempt
-        if report.kind == msg.TaskReport.ANSWERED:
+    def take(self, report: msg.TaskReport) -> Entry | None:
+        """A try has brought an answer, or has failed; gives the task if it may be sent again."""
+        task_id, attempt, reason = report.task_id, report.attempt, report.reason
+        answers = report.kind == msg.TaskReport.ANSWERED
+        earlier = answers and self._ledger.takes_earlier(task_id, attempt)
+        if not (earlier or self._ledger.is_current(task_id, attempt)):
+            self._ledger.stale += 1
+            return None
+        entry = self._ledger.open[task_id]
+        if answers:
             outcome = self._ledger.answered(task_id, attempt, answer_from(report))
-        elif report.kind == msg.TaskReport.LOST:
-            outcome = self._ledger.lost(task_id, attempt, report.reason)
+        elif report.kind == msg.TaskReport.HANDOVER and self._can_be(report, entry):
+            outcome = self._ledger.handed_over(
+                task_id, attempt, reason, report.held_cut, report.spent_j
+            )
+        elif report.kind in (msg.TaskReport.LOST, msg.TaskReport.HANDOVER):
+            outcome = self._ledger.lost(task_id, attempt, reason, self._culprit(report, entry))
         else:
-            outcome = self._ledger.failed(task_id, attempt, report.reason)
+            outcome = self._ledger.failed(task_id, attempt, reason)
         if outcome is not None:
             self.end(outcome)
+            return None
+        return entry
+
+    def _can_be(self, report: msg.TaskReport, entry: Entry) -> bool:
+        """Whether a server can hold what it says that it does."""
+        last, models = entry.last_try, self._scenario.models
+        if last is None or last.model_id not in models.model_id:
+            return False
+        whole = models.n_cuts[models.model_id.index(last.model_id)] - 1
+        sound = last.split <= report.held_cut < whole and 0 <= report.spent_j < math.inf
+        if not sound:
+            self._node.complain(
+                'bad handover',
+                f'task {report.task_id} at cut {report.held_cut} of {last.model_id!r} after '
+                f'{report.spent_j} J',
+            )
+        return bool(sound)
+
+    def _culprit(self, report: msg.TaskReport, entry: Entry) -> int | None:
+        """Who lost a try: a server that should have passed its tensor on, else the target."""
+        failed = report.reason.startswith(HANDOVER_FAILED)
+        return entry.last_try.holder if failed and entry.last_try is not None else None
 
     def lose_device(self, device: int) -> None:
         """Nobody will receive the answers for a device: close its tasks."""
@@ -61,20 +97,38 @@ class TaskDesk:
             if entry.task.device_id == device:
                 self.end(self._ledger.reject(entry.task.task_id, 'device_lost'))
 
-    def lose_server(self, server: int) -> list[Entry]:
-        """Take back the tasks of a lost server; gives those that may be sent elsewhere."""
-        orphans = []
-        for entry in self._ledger.in_flight():
-            if entry.last_try is not None and entry.last_try.server == server:
-                self.give_up(entry, f'server_lost: {self._scenario.server_name(server)}')
-                orphans.append(entry)
+    def at_server(self, server: int) -> list[Entry]:
+        """Tasks under way that a server shall answer."""
+        tries = ((entry, entry.last_try) for entry in self._ledger.in_flight())
+        return [entry for entry, last in tries if last is not None and last.server == server]
+
+    def relayed_by(self, server: int) -> list[Entry]:
+        """Tasks under way whose tensor a server shall pass on."""
+        tries = ((entry, entry.last_try) for entry in self._ledger.in_flight())
+        return [entry for entry, last in tries if last is not None and last.holder == server]
+
+    def lose_server(self, server: int, still_relays: bool = False) -> list[Entry]:
+        """Take back the tasks of a lost server; gives those that may be sent elsewhere.
+
+        Args:
+            server: that is lost.
+            still_relays: whether it passes on what it was told to.
+        """
+        reason = f'server_lost: {self._scenario.server_name(server)}'
+        orphans = self.at_server(server) + ([] if still_relays else self.relayed_by(server))
+        for entry in orphans:
+            self.give_up(entry, reason, culprit=server)
         return [entry for entry in orphans if entry.task.task_id in self._ledger.open]
 
-    def give_up(self, entry: Entry, reason: str, for_good: bool = False) -> None:
+    def give_up(
+        self, entry: Entry, reason: str, for_good: bool = False, culprit: int | None = None
+    ) -> None:
         """Close the current try of a task, and tell the nodes that wait for it."""
         last, task_id, attempt = entry.last_try, entry.task.task_id, entry.attempts - 1
-        close = self._ledger.failed if for_good else self._ledger.lost
-        outcome = close(task_id, attempt, reason)
+        if for_good:
+            outcome = self._ledger.failed(task_id, attempt, reason)
+        else:
+            outcome = self._ledger.lost(task_id, attempt, reason, culprit)
         report = msg.TaskReport(
             kind=msg.TaskReport.LOST,
             reason=reason,

@@ -14,10 +14,11 @@ from sec_nodes.nodes import names
 from sec_nodes.nodes.base import flown_kind, own_ids, run
 from sec_nodes.nodes.clock import to_stamp
 from sec_nodes.nodes.convert import array3, point, vector3
+from sec_nodes.nodes.handover import Handovers
 from sec_nodes.nodes.parameters import parameter
-from sec_nodes.nodes.server import ServerNode, with_energy
+from sec_nodes.nodes.server import BATTERY_EMPTY, ServerNode, with_energy
 from sec_nodes.nodes.serving import Lane, ServerParameters
-from sec_nodes.slot import ServerKind
+from sec_nodes.slot import FloatArray, ServerKind
 from sec_offload import msg
 
 UNLIMITED_S = float('inf')
@@ -43,6 +44,10 @@ class UavNode(ServerNode):
         step_s = 1.0 / self.settings_of_run.control_hz
         self.fleet = self.world.uavs(list(self.lanes), step_s, self.chosen.seed)
         self.row_of = {server_id: row for row, server_id in enumerate(self.lanes)}
+        batteries_j = [lane.server.battery_j for lane in self.lanes.values()]
+        self.battery_j = np.array([np.inf if one is None else one for one in batteries_j])
+        self.charged_j = np.zeros(len(self.lanes))
+        """What had been used when each battery was full last [J]."""
         self.yaw_rad = np.zeros(len(self.lanes))
         self.tracks: list[deque[Any]] = [deque(maxlen=PATH_POINTS) for _ in self.lanes]
         self.steps = 0
@@ -56,6 +61,9 @@ class UavNode(ServerNode):
             tuple(self.advertise(topic.of(lane.name)) for topic in topics)
             for lane in self.lanes.values()
         ]
+        if self.world.failover is not None:
+            self.handovers = Handovers(self, self.world.failover)
+            self.lifelines += self.handovers.lifelines
         self.create_wall_timer(step_s, self.fly)
 
     def make_lanes(self) -> list[Lane]:
@@ -81,9 +89,15 @@ class UavNode(ServerNode):
                 remaining_s=UNLIMITED_S,
                 tracking_error_m=float(error_m[row]),
             )
-            used_j = float(self.fleet.energy_used_j[row]) + lane.energy_used_j
-            states.append(with_energy(state, used_j, lane.server.battery_j))
+            has_battery = lane.server.battery_j is not None
+            full_j = float(self.battery_j[row] + self.charged_j[row]) if has_battery else None
+            states.append(with_energy(state, float(self.used_j()[row]), full_j))
         return states
+
+    def used_j(self) -> FloatArray:
+        """(M,) what each UAV has used since the start [J]."""
+        computing_j = [lane.energy_used_j for lane in self.lanes.values()]
+        return np.asarray(self.fleet.energy_used_j + computing_j)
 
     def on_slot_start(self, message: msg.SlotStart) -> None:
         """Fly on from the first slot that is heard of: what was before a restart is over."""
@@ -95,12 +109,21 @@ class UavNode(ServerNode):
         """Fly to a goal."""
         self.fleet.goal_m[self.row_of[server_id]] = array3([goal])[0]
 
-    def on_failure(self, failure: msg.Failure) -> None:
-        """A crashed UAV stands still."""
-        super().on_failure(failure)
-        row = self.row_of.get(failure.server_id)
-        if row is not None:
-            self.fleet.alive[row] = self.lanes[failure.server_id].alive
+    def set_alive(self, lane: Lane, alive: bool) -> None:
+        """A failed UAV stands still. One that recovers has another battery if its own is empty."""
+        super().set_alive(lane, alive)
+        row = self.row_of[lane.server_id]
+        self.fleet.alive[row] = alive
+        if lane.failing == BATTERY_EMPTY and np.isfinite(self.battery_j[row]):
+            left_j = 0.0 if not alive else self.battery_j[row]
+            self.charged_j[row] = self.used_j()[row] + left_j - self.battery_j[row]
+
+    def look_at_batteries(self) -> None:
+        """UAVs whose batteries are empty fail in good order."""
+        empty = self.fleet.alive & (self.used_j() - self.charged_j >= self.battery_j)
+        for lane, is_empty in zip(self.lanes.values(), empty, strict=True):
+            if is_empty:
+                self.give_up(lane, BATTERY_EMPTY)
 
     def fly(self) -> None:
         """Advance to now, while nothing else tells how far to go."""
@@ -108,7 +131,7 @@ class UavNode(ServerNode):
             self.advance(self.time.now_s())
 
     def advance(self, time_s: float) -> None:
-        """Fly all control periods that are due."""
+        """Fly all control periods that are due, as long as there is energy."""
         full_rate = self.time.real_time and not self.world.hovers
         while self.fleet.due(time_s):
             with self.lock:
@@ -117,6 +140,7 @@ class UavNode(ServerNode):
             calm = self.steps % CALM_STRIDE == 0
             if full_rate or calm:
                 self.publish_motion(calm)
+        self.look_at_batteries()
 
     def publish_motion(self, calm: bool) -> None:
         """Odometry; and at a calmer rate set-point, tracking error and path."""
@@ -126,7 +150,7 @@ class UavNode(ServerNode):
         self.yaw_rad = np.where(speed > DIRECTION_SPEED_M_S, heading, self.yaw_rad)
         setpoint_m, error_m = self.fleet.setpoint.position_m, self.fleet.tracking_error_m
         for row, lane in enumerate(self.lanes.values()):
-            if not lane.alive:
+            if not lane.is_heard:
                 continue
             odometry, setpoint, error, path = self.outputs[row]
             odometry.publish(self.odometry(row, lane.name, stamp))

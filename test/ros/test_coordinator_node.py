@@ -67,13 +67,19 @@ def test_who_is_missing_is_named(node: CoordinatorNode) -> None:
     stranger = server_state(node.world, 0)
     stranger.server_id, stranger.name = 99, 'balloon'
     node.on_server_report(msg.ServerReport(slot=-1, servers=[*servers, stranger]))
-    node.unready.discard('camera')
-    node.wait_for_fleet(59.0)
-    assert (node.exit_code, said) == (None, [])
+    node.muster.unready.discard('camera')
+    node.wait_for_fleet(1.0)
+    assert said == []
+    for waited_s in (10.0, 59.0):
+        node.wait_for_fleet(waited_s)
+    assert node.exit_code is None
+    assert [(state.state, state.detail) for state in said] == [
+        (msg.RunState.WAITING, 'for uav_1, satellite_1, recorder')
+    ]
     node.wait_for_fleet(61.0)
     assert node.exit_code == 1
-    assert [state.state for state in said] == [msg.RunState.ABORTED]
-    assert said[0].detail == 'no report within 60.0 s from: uav_1, satellite_1, recorder'
+    assert [state.state for state in said[1:]] == [msg.RunState.ABORTED]
+    assert said[1].detail == 'no report within 60.0 s from: uav_1, satellite_1, recorder'
     assert node.counts['unknown server'] == 1
 
 

@@ -156,6 +156,61 @@ def test_a_payload_leads_the_back_part_to_the_answer_of_the_whole_model(
     assert news.answered_s == news.observed_s == report.slot + 0.75
 
 
+def sent(stage: Stage, task: msg.TaskRequest, attempt: int) -> msg.Payload:
+    return stage.next(
+        names.PAYLOAD_TX, lambda one: (one.task_id, one.attempt) == (task.task_id, attempt)
+    )
+
+
+def test_the_layers_before_the_cut_are_run_once_for_all_tries(fleet: Any, models: Any) -> None:
+    stage, _ = fleet
+    report = next_slot(stage)
+    task = assign(stage, report, split=2, server=0)
+    first = sent(stage, task, 0)
+    front_s = models['scene-s'].cuts[2].front_flop / report.flop_s[0]
+    assert first.ready_s == pytest.approx(report.slot + report.backlog_s[0] + front_s)
+    # while the device computes, and long after it has done so
+    half_s = 0.5 * (report.slot + first.ready_s)
+    for attempt, assigned_s in ((1, half_s), (2, first.ready_s + 0.25)):
+        assign(stage, report, split=2, server=1, attempt=attempt, assigned_s=assigned_s)
+        again = sent(stage, task, attempt)
+        assert (again.server, again.data) == (1, first.data)
+        assert again.ready_s == max(first.ready_s, assigned_s)
+        assert again.timing.front_s == pytest.approx(again.ready_s - assigned_s)
+        assert again.energy.front_j == first.energy.front_j
+    # another cut is another front
+    later_s = first.ready_s + 1.0
+    assign(stage, report, split=3, server=1, attempt=3, assigned_s=later_s)
+    other_s = models['scene-s'].cuts[3].front_flop / report.flop_s[0]
+    assert sent(stage, task, 3).ready_s == pytest.approx(later_s + other_s)
+
+
+def test_a_device_whose_server_is_lost_goes_on_from_what_it_had_sent(
+    fleet: Any, models: Any
+) -> None:
+    stage, settings = fleet
+    report = next_slot(stage)
+    model = models['scene-l']
+    task = assign(stage, report, model_id='scene-l', split=3, server=0)
+    first = sent(stage, task, 0)
+    # a server that should pass the tensor on is no business of the device
+    assign(stage, report, model_id='scene-l', split=3, server=1, holder=0, attempt=1)
+    now_s = first.ready_s + 0.5
+    assign(stage, report, model_id='scene-l', split=3, attempt=2, assigned_s=now_s)
+    news = news_of(stage, task.task_id)
+    assert (news.kind, news.server, news.attempt) == (msg.TaskReport.ANSWERED, LOCAL, 2)
+    whole = model.run(picture_of(task, report.slot).image)
+    assert (news.answer, news.confidence) == model.answer(whole)
+    flop, front_flop = model.cuts[-1].front_flop, model.cuts[3].front_flop
+    rest_s = (flop - front_flop) / report.flop_s[0]
+    assert rest_s > 0.01
+    assert news.answered_s == pytest.approx(now_s + rest_s)
+    assert news.timing.front_s == pytest.approx(rest_s)
+    assert news.energy.front_j == pytest.approx(settings.devices.compute_j_per_flop * flop)
+    assert len(stage.all(names.PAYLOAD_TX, task_id=task.task_id)) == 1
+    assert len(stage.all(names.TASK_REPORT, task_id=task.task_id)) == 1
+
+
 @pytest.mark.parametrize(
     ('fields', 'reason'),
     [

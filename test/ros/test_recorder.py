@@ -48,7 +48,8 @@ class Stage:
         names.CLOCK, names.DEVICE_REPORT, names.TASK_OUTCOME, names.SLOT_OUTCOME,
         names.ASSIGNMENTS, names.RUN_STATE, names.SCENE, names.PAYLOAD_TX,
         names.VEHICLE_ODOMETRY.of('uav_0'), names.VEHICLE_SETPOINT.of('uav_0'),
-        names.VEHICLE_TRACKING_ERROR.of('uav_0'),
+        names.VEHICLE_TRACKING_ERROR.of('uav_0'), names.FAILURE, names.FAILURE_NOTICE,
+        names.MIGRATION,
     )  # fmt: skip
 
     def __init__(self, folder: Path) -> None:
@@ -114,9 +115,7 @@ def start(*parameters: str) -> subprocess.Popen[str]:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setenv('ROS_LOCALHOST_ONLY', '1')
-    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+def stage(tmp_path: Path) -> Iterator[Stage]:
     stage = Stage(tmp_path / 'results' / 'run_1')
     yield stage
     stage.close()
@@ -169,11 +168,17 @@ def test_a_run_is_kept_whole(stage: Stage) -> None:
     stage.say(
         names.SLOT_OUTCOME, msg.SlotOutcome(slot=1, controller='greedy', servers_lost=[2]), 2.0
     )
+    stage.say(names.FAILURE, msg.Failure(server_id=2, kind=msg.Failure.KILL), 1.25)
+    stage.say(names.FAILURE_NOTICE, msg.FailureNotice(server_id=2, name='uav_2', noticed_s=1.5))
+    moved = msg.Migration(task_id=2, from_server=2, to_server=1, way=msg.Migration.RESEND)
+    stage.say(names.MIGRATION, moved, 1.5)
+    stage.wait_for_rows('failures', 2)
+    stage.wait_for_rows('migrations')
     stage.say(names.SCENE, MarkerArray())
     # The end may overtake what was said before on other topics: one outcome comes after it.
     stage.say(names.TASK_OUTCOME, outcome(1), 1.5)
     stage.state(msg.RunState.FINISHED, tasks_created=2, tasks_ended=2)
-    stage.wait_for_rows('events', 3)
+    stage.wait_for_rows('events', 4)
     stage.say(names.TASK_OUTCOME, outcome(2), 1.75)
     code, error = stage.end()
 
@@ -189,6 +194,8 @@ def test_a_run_is_kept_whole(stage: Stage) -> None:
     assert summary['tasks']['by_status']['done'] == 2
     assert summary['exactly_once']['holds']
     assert summary['slots']['servers_lost'] == ['uav_2']
+    assert summary['failures']['by_kind']['kill']['noticed'] == 1
+    assert summary['failures']['moved'] == {'relay': 0, 'resend': 1, 'local': 0}
     _check_log(stage.folder / 'run.mcap')
 
 

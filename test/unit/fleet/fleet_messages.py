@@ -119,3 +119,11 @@ def mission_upload(task_id: int, server: int = 0, **changes) -> Message:
         'intermediate_bit': 0.0, 'program_s': -1.0, 'arrived_s': -1.0,
     }  # fmt: skip
     return Message(**{**values, **changes})
+
+
+def failure_notice(uav: int, tasks: int = 4, reason: str = 'silent') -> Message:
+    return Message(server_id=uav, name=f'uav_{uav}', reason=reason, tasks=tasks, silence_s=0.3)
+
+
+def migration(source: int, target: int, way: int) -> Message:
+    return Message(from_server=source, to_server=target, way=way)

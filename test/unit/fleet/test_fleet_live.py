@@ -47,6 +47,32 @@ def drawn(snapshot: Snapshot, width: int = 100, height: int = 30) -> str:
     return console.export_text()
 
 
+def test_failures_and_moves_are_events():
+    told: list[str] = []
+    board = Scoreboard(
+        (500.0, 500.0), None, {0: 'uav_0', 1: 'uav_1', 2: 'uav_2'}, slots=20, run='try',
+        on_event=told.append, moves_tasks=True,
+    )  # fmt: skip
+    board.on_server_report(
+        make.Message(servers=[make.server('uav_1', True, make.point(0, 0, 100))])
+    )
+    board.on_slot_start(make.slot_start(7))
+    board.on_failure_notice(make.failure_notice(1))
+    assert not board.snapshot().servers['uav_1'].alive
+    for target, way in ((2, 0), (0, 1), (2, 0), (-1, 2)):
+        board.on_migration(make.migration(1, target, way))
+    board.on_assignments(make.assignments(2, 0, repair=True))
+    board.on_slot_start(make.slot_start(8))
+    board.on_slot_outcome(make.slot_outcome(7, servers_lost=[1]))
+    assert told == [
+        'slot 7: uav_1 has failed (silent), tasks there: 4',
+        'slot 7: moved from uav_1: 2 to uav_2 (relay), 1 to uav_0 (resend), 1 to device (local)',
+    ]
+    # told once; and a loss without a notice is told as before
+    board.on_slot_outcome(make.slot_outcome(8, servers_lost=[1]))
+    assert told[2:] == ['slot 8: uav_1 is lost']
+
+
 def test_scoreboard_adds_up(snapshot):
     assert snapshot.ended == {'done': 2, 'late': 1, 'failed': 1, 'rejected': 1}
     assert (snapshot.created, snapshot.n_ended, snapshot.n_open) == (6, 5, 1)

@@ -9,7 +9,7 @@ from random_policies import mllm_policy
 
 from sec_nodes.config import ConfigError
 from sec_nodes.fleet import plan as planning
-from sec_nodes.fleet.plan import Request, make_plan, parse_failures, write_plan
+from sec_nodes.fleet.plan import Request, make_plan, write_plan
 from sec_nodes.fleet.settings import read_fleet
 from sec_nodes.scenarios.registry import read_flown, read_settings
 
@@ -76,30 +76,6 @@ def test_tle_file_is_found_from_anywhere(tmp_path, monkeypatch):
     Path('x.tle').write_text('')
     plan = plan_of(tmp_path, settings=['satellites.tle_file=x.tle'])
     assert plan.scenario.satellites.tle_file == tmp_path / 'x.tle'
-
-
-def test_failures(survey):
-    failures = parse_failures(['satellite_1@9', 'uav_1@3'], survey, slots=10, seed=0)
-    assert [(f.name, f.server_id, f.slot) for f in failures] == [
-        ('uav_1', 1, 3),
-        ('satellite_1', 4, 9),
-    ]
-    spread = parse_failures(['2'], survey, slots=30, seed=2)
-    assert [(f.name, f.slot) for f in spread] == [('uav_2', 10), ('uav_0', 20)]
-
-
-@pytest.mark.parametrize(
-    ('text', 'message'),
-    [
-        ('uav_7@3', 'unknown server; did you mean'),
-        ('uav_1@10', 'the run ends with slot 9'),
-        ('uav_1', 'give SERVER@SLOT'),
-        ('4', 'only 3 UAVs'),
-    ],
-)
-def test_bad_failures(survey, text, message):
-    with pytest.raises(ConfigError, match=message):
-        parse_failures([text], survey, slots=10, seed=0)
 
 
 def test_a_trained_policy_chooses_its_scenario(tmp_path):

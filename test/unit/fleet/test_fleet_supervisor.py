@@ -154,6 +154,43 @@ def test_killed_process_is_noticed_and_comes_back(tmp_path, environment):
     supervisor.stop()
 
 
+def test_who_is_killed_on_purpose_comes_back_when_asked(tmp_path, environment, monkeypatch):
+    monkeypatch.setattr(supervising, 'RETRIES', 0)
+    supervisor = supervisor_of(tmp_path, environment, program('obedient', respawn=True))
+    for _ in range(2):  # more often than it would be started by itself
+        until(lambda: supervisor.wait(0.01) == [] and bool(supervisor.running))
+        pid = supervisor.pid('obedient')
+        supervisor.give_up('obedient')
+        os.kill(pid, signal.SIGKILL)
+        assert not next_exits(supervisor)[0].respawns
+        assert supervisor.wait(0.05) == []
+        assert supervisor.is_idle
+        supervisor.revive('obedient')
+        assert not supervisor.is_idle
+    until(lambda: supervisor.wait(0.01) == [] and bool(supervisor.running))
+    assert supervisor.pid('obedient') != pid
+    supervisor.revive('obedient')
+    assert supervisor.wait(0.05) == [], 'who lives is not started twice'
+    supervisor.stop()
+
+
+def test_stopped_process_goes_on_and_ends_in_order(tmp_path, environment):
+    supervisor = supervisor_of(tmp_path, environment, program('obedient'))
+    until_ready(supervisor, 'obedient')
+    pid = supervisor.pid('obedient')
+
+    def stop_it() -> None:
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+
+    stop_it()
+    supervisor.resume('obedient')
+    until(lambda: psutil.Process(pid).status() != psutil.STATUS_STOPPED)
+    stop_it()
+    assert supervisor.stop() == []
+    assert 'told to end' in supervisor.log('obedient').read_text()
+
+
 def test_wake_ends_a_wait(tmp_path, environment):
     supervisor = supervisor_of(tmp_path, environment)
     supervisor.wake()

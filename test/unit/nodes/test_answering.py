@@ -121,6 +121,30 @@ def test_more_than_may_wait_for_a_network_are_refused(split, network, listener):
     assert listener.wait(1)[-1] == (5, 'a ship')
 
 
+def test_what_waits_at_a_forgotten_lane_is_not_begun(split, network, listener):
+    network.may_run.clear()
+    split.submit(work(0))
+    assert network.began.acquire(timeout=PATIENCE_S)
+    split.submit(work(1))
+    split.submit(work(2, 'uav_1'))
+    split.forget('uav_0')
+    split.submit(work(3))  # of a server that has recovered
+    network.may_run.set()
+    assert listener.wait(3) == [(key, 'a ship') for key in (0, 2, 3)]
+
+
+def test_layers_between_cuts_run_on_the_same_thread(split, network):
+    threads = set()
+
+    def run_span(cut, until, tensor):
+        threads.add(threading.current_thread().name)
+        return cut, until, tensor.shape
+
+    network.run_span = run_span
+    assert split.span(work(1), 4).result(PATIENCE_S) == (0, 4, PICTURE.shape)
+    assert next(iter(threads)).startswith('inference')
+
+
 class Worker:
     """In place of the process: jobs end when the test says so."""
 
