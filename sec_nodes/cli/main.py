@@ -92,7 +92,10 @@ def up(
     ] = None,
     fail: Annotated[
         list[str] | None,
-        typer.Option(help='Let a server fail: uav_1@20, or a number of UAVs. Repeatable.'),
+        typer.Option(
+            help='Let a server fail: uav_1@20, uav_1@20:kill (crash, link, hang, cut, battery), '
+            'uav_1@20-25:cut, a number of UAVs, or random:0.05. Repeatable.'
+        ),
     ] = None,
     live: Annotated[
         bool | None,
@@ -265,7 +268,7 @@ def train(
 @app.command()
 def reproduce(
     experiment: Annotated[
-        str, typer.Argument(help='Whose experiments: mllm, maritime or partial.')
+        str, typer.Argument(help='Whose experiments: mllm, maritime, partial or robust.')
     ],
     figure: Annotated[
         list[int] | None,

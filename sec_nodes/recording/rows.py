@@ -13,8 +13,11 @@ Row = dict[str, Any]
 RUN_STATES = ('waiting', 'running', 'draining', 'finished', 'aborted')
 """Names of the states in sec_offload/msg/RunState."""
 
-FAILURES = ('crash', 'link loss', 'recover')
+FAILURES = ('crash', 'link loss', 'recover', 'kill', 'hang', 'cut', 'battery')
 """Names of the kinds in sec_offload/msg/Failure."""
+
+WAYS = ('relay', 'resend', 'local')
+"""Names of the ways in sec_offload/msg/Migration."""
 
 
 def seconds(stamp: Any) -> float:
@@ -189,6 +192,38 @@ def waypoints(plan: Any, number: int, names: Mapping[int, str]) -> list[Row]:
         for path in plan.paths
         for step, point in enumerate(path.waypoints)
     ]
+
+
+def failure(message: Any, name: str) -> Row:
+    """A row of `failures` from a Failure."""
+    return {
+        'injected_s': seconds(message.header.stamp),
+        'server_id': message.server_id,
+        'name': name,
+        'kind': name_of(FAILURES, message.kind),
+    }
+
+
+def failure_notice(message: Any) -> Row:
+    """A row of `failures` from a FailureNotice."""
+    own = [name for name in TABLES['failures'] if name not in ('injected_s', 'back_s', 'kind')]
+    return {name: getattr(message, name) for name in own}
+
+
+def server_back(state: Any, back_s: float) -> Row:
+    """A row of `failures` from a ServerState, the first one after the server had failed."""
+    return {'back_s': back_s, 'server_id': state.server_id, 'name': state.name}
+
+
+def migration(message: Any, names: Mapping[int, str]) -> Row:
+    """A row of `migrations` from a Migration."""
+    own = [name for name in TABLES['migrations'] if name not in ('from_name', 'to_name', 'way')]
+    return {
+        **{name: getattr(message, name) for name in own},
+        'from_name': names.get(message.from_server, str(message.from_server)),
+        'to_name': 'local' if message.to_server < 0 else names.get(message.to_server, ''),
+        'way': name_of(WAYS, message.way),
+    }
 
 
 _INSTANTS = ('program_s', 'arrived_s')

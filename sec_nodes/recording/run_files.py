@@ -47,6 +47,9 @@ class RunFiles:
         self._relayed: set[tuple[int, int]] = set()
         self._plans: set[tuple[int, str, str]] = set()
         self._uploads: set[tuple[int, int, int]] = set()
+        self._failed_s: dict[str, float] = {}
+        self._now_s = 0.0
+        self._migrated: set[tuple[int, int]] = set()
         self._state: tuple[int, str] | None = None
         self._fallback_slot = -1
         description = {
@@ -108,6 +111,19 @@ class RunFiles:
         """Note an injected failure."""
         name = self._names.get(message.server_id, str(message.server_id))
         self._event(message, None, 'failure', name, rows.name_of(rows.FAILURES, message.kind))
+        self._tables['failures'].add(rows.failure(message, name))
+
+    def failure_notice(self, message: Any) -> None:
+        """Note that the coordinator has found a server to have failed."""
+        self._failed_s[message.name] = message.noticed_s
+        self._tables['failures'].add(rows.failure_notice(message))
+
+    def migration(self, message: Any) -> None:
+        """Note a task that goes on elsewhere; what is told again is passed over."""
+        key = (message.task_id, message.attempt)
+        if key not in self._migrated:
+            self._migrated.add(key)
+            self._tables['migrations'].add(rows.migration(message, self._names))
 
     def visibility(self, message: Any) -> None:
         """Note the passes that have not been announced before."""
@@ -121,6 +137,7 @@ class RunFiles:
         """Note the energy of the UAVs, and what servers have stored when a slot starts."""
         for state in message.servers:
             self._flight.server(state)
+            self._note_back(message, state)
         if message.slot < 0:  # a heartbeat: it describes no slot
             return
         for row in rows.stores(message):
@@ -171,6 +188,15 @@ class RunFiles:
             self._tables['uavs'].add(*waiting)
         for table in self._tables.values():
             table.close()
+
+    def _note_back(self, message: Any, state: Any) -> None:
+        stamp_s = rows.seconds(message.header.stamp)
+        # the clock of a process that was stopped is behind at first
+        self._now_s = max(self._now_s, stamp_s)
+        failed_s = self._failed_s.get(state.name)
+        if failed_s is not None and state.alive and stamp_s > failed_s:
+            del self._failed_s[state.name]
+            self._tables['failures'].add(rows.server_back(state, self._now_s))
 
     def _note_tasks(self, requests: Any, slot: int) -> None:
         new = [request for request in requests if request.task_id not in self._created]

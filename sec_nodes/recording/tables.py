@@ -154,6 +154,28 @@ TABLES: Mapping[str, Columns] = MappingProxyType(
             'f: compute_share steps created_s deadline_s',
             'f: program_bit intermediate_bit program_s arrived_s',
         ),
+        # every failure that was injected; every one that the coordinator noticed, with how long
+        # the server had been silent [wall time] and how many tasks it had; and when a server that
+        # had failed was heard again. Each row has one of the first three columns
+        'failures': _columns(
+            'f: injected_s noticed_s back_s',
+            'i: slot server_id',
+            's: name kind reason',
+            'f: silence_s',
+            'i: tasks',
+        ),
+        # every task of a failed server that went on elsewhere; way: relay (the failed server
+        # passed the tensor on), resend (the device sent it again), local (the device went on)
+        'migrations': _columns(
+            'f: decided_s',
+            'i: slot task_id device_id attempt from_server',
+            's: from_name',
+            'i: to_server',
+            's: to_name way model_id',
+            'i: cut',
+            'f: size_bit expected_s compute_share',
+            's: reason',
+        ),
         # what happened besides: plan, run_state, server_lost, fallback, repair, failure
         'events': _columns('f: time_s', 'i: slot', 's: kind name detail'),
     }
@@ -165,6 +187,10 @@ RELAY_TABLES = ('relays', 'stores', 'deliveries')
 
 MISSION_TABLES = ('plans', 'sorties', 'waypoints', 'uploads')
 """Those that only runs have in which UAVs fly the plan of a mission."""
+
+
+FAILURE_TABLES = ('failures', 'migrations')
+"""Those that runs of earlier versions lack."""
 
 
 class CsvTable:

@@ -14,7 +14,13 @@ import yaml
 from numpy.typing import NDArray
 
 from sec_nodes.recording.run_files import RUN_FILE
-from sec_nodes.recording.tables import MISSION_TABLES, RELAY_TABLES, TABLES, Columns
+from sec_nodes.recording.tables import (
+    FAILURE_TABLES,
+    MISSION_TABLES,
+    RELAY_TABLES,
+    TABLES,
+    Columns,
+)
 
 REQUIRED = ('tasks', 'outcomes')
 """Tables without which nothing can be said about a run."""
@@ -85,6 +91,21 @@ class Run:
         return float(self.scenario.get('slot_s', 1.0))
 
     @property
+    def sides_m(self) -> tuple[float, float] | None:
+        """East and north extent of the area, of which a square has but one [m]."""
+        area_m = self.scenario.get('area_m')
+        if not area_m:
+            return None
+        east_m, north_m = area_m if isinstance(area_m, list) else (area_m, area_m)
+        return float(east_m), float(north_m)
+
+    @property
+    def has_satellites(self) -> bool:
+        """Whether there are satellites among the servers; so too if those are not known."""
+        names = [str(item['name']) for item in self.info.get('servers', [])]
+        return not names or any(name.startswith('satellite') for name in names)
+
+    @property
     def answered(self) -> Table:
         """Outcomes that carry an answer, late ones included."""
         outcomes = self['outcomes']
@@ -153,7 +174,7 @@ def _table(folder: Path, name: str, notes: list[str]) -> Table:
             raise ReportError(
                 f'{path} is missing: {folder} is not the folder of a run, or nothing was recorded'
             ) from None
-        if name not in (*RELAY_TABLES, *MISSION_TABLES):
+        if name not in (*RELAY_TABLES, *MISSION_TABLES, *FAILURE_TABLES):
             notes.append(f'{path.name} is missing: what it would show is left out')
         return _parsed([], TABLES[name], path)
     except OSError as error:

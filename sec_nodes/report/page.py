@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from sec_nodes.recording.tables import TABLES
 from sec_nodes.report.carried_page import carried_alerts, carried_section, carried_tiles
-from sec_nodes.report.figures import CARRIED, MISSION, Plot, overview, plots_of, single
+from sec_nodes.report.failures_page import failures_section, failures_tiles
+from sec_nodes.report.figures import CARRIED, FAILURES, MISSION, Plot, overview, plots_of, single
 from sec_nodes.report.figures.style import RC
 from sec_nodes.report.gallery import gallery
 from sec_nodes.report.load import Run, load_run
@@ -42,12 +43,15 @@ def write_report(run_dir: Path) -> Path:
         figures = _figures(plots_of(run), run)
         of_data = _figures(CARRIED, run) if len(run['relays']) else ''
         of_mission = _figures(MISSION, run) if len(run['sorties']) else ''
+        of_failures = _figures(FAILURES, run) if len(run['failures']) else ''
     page = run_dir / 'report.html'
-    page.write_text(_page(run, figures, of_data, of_mission), encoding='utf-8')
+    page.write_text(_page(run, figures, of_data, of_mission, of_failures), encoding='utf-8')
     return page
 
 
-def _page(run: Run, figures: str, figures_of_data: str, figures_of_mission: str) -> str:
+def _page(
+    run: Run, figures: str, figures_of_data: str, figures_of_mission: str, of_failures: str
+) -> str:
     summary = summarise_run(run)
     return PAGE.format(
         name=html.escape(run.name),
@@ -57,6 +61,7 @@ def _page(run: Run, figures: str, figures_of_data: str, figures_of_mission: str)
         gallery=gallery(run),
         mission=mission_section(run, summary['mission'], figures_of_mission),
         carried=carried_section(run, summary['carried'], figures_of_data),
+        failures=failures_section(run, summary['failures'], of_failures),
         figures=figures,
         servers=_servers(summary),
         tasks=_tasks(run),
@@ -102,6 +107,7 @@ def _tiles(summary: dict[str, Any]) -> str:
     tiles = (
         *carried_tiles(summary['carried']),
         *mission_tiles(summary['mission']),
+        *failures_tiles(summary['failures']),
         ('tasks', f'{tasks["ended"]} / {tasks["created"]}', counts),
         ('deadlines met', percent(tasks['deadline_satisfaction']), 'of the tasks that ended'),
         (

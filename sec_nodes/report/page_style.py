@@ -93,6 +93,7 @@ details summary {{ cursor: pointer; font-weight: 600; font-size: 1.1rem; margin-
 {gallery}
 {mission}
 {carried}
+{failures}
 {figures}
 <section><h2>Servers</h2><div class="scroll"><table>
 {servers}

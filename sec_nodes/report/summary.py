@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sec_nodes.recording.tables import ENERGY
 from sec_nodes.report.carried import summarise_carried
+from sec_nodes.report.failures import summarise_failures
 from sec_nodes.report.load import Run, Table, kind_of, kinds_in, kinds_of, load_run
 from sec_nodes.report.mission import summarise_mission
 from sec_nodes.report.questions import by_kind, by_model, judged
@@ -51,6 +52,7 @@ def summarise_run(run: Run) -> dict[str, Any]:
         'questions': _questions(answered),
         'carried': summarise_carried(run),
         'mission': summarise_mission(run),
+        'failures': summarise_failures(run),
         'measured': _measured(answered),
         'notes': list(run.notes),
     }

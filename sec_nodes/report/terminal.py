@@ -12,6 +12,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from sec_nodes.report.carried_page import carried_alerts, skipped_text
+from sec_nodes.report.failures_page import failures_text
 from sec_nodes.report.load import load_run
 from sec_nodes.report.mission_page import (
     energy_text,
@@ -104,6 +105,8 @@ def _facts(summary: dict[str, Any]) -> Grid:
         f'{slots["decisions_rejected"]} rejected',
     )
     grid.add_row('servers lost', ', '.join(slots['servers_lost']) or 'none')
+    if summary['failures'] is not None:
+        grid.add_row('failures', failures_text(summary['failures']))
     questions = summary['questions']
     if questions['by_model']:
         first = questions['first_token_s']

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.gridspec import SubplotSpec
+from matplotlib.gridspec import GridSpec, SubplotSpec
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from sec_nodes.report.figures import carried, mission
 from sec_nodes.report.figures.costs import draw_energy
+from sec_nodes.report.figures.failures import draw_failures
 from sec_nodes.report.figures.flight import draw_tracking
 from sec_nodes.report.figures.orbit import draw_passes
 from sec_nodes.report.figures.slots import draw_outcomes
@@ -64,6 +65,9 @@ MISSION = (
 )
 """Figures of runs whose UAVs fly the plan of a mission."""
 
+FAILURES = (Plot('Failures over time', draw_failures, (6.6, 4.4)),)
+"""Figures of runs in which servers failed."""
+
 _OF_SLOTS = (draw_map, draw_tracking, draw_timeline, draw_outcomes, draw_passes)
 """What `MISSION` shows instead, or what missions do not have."""
 
@@ -72,9 +76,18 @@ def plots_of(run: Run) -> tuple[Plot, ...]:
     """Figures on tasks and servers that have something to show."""
     if len(run['sorties']):
         return tuple(plot for plot in PLOTS if plot.draw not in _OF_SLOTS)
+    left_out: list[Draw] = []
+    if _hovering(run):
+        left_out.append(draw_tracking)
+    if not run.has_satellites:
+        left_out.append(draw_passes)
+    return tuple(plot for plot in PLOTS if plot.draw not in left_out)
+
+
+def _hovering(run: Run) -> bool:
+    """Whether UAVs, if there are any, stood still: there is nothing to track."""
     error_m = run['uavs']['tracking_error_m']
-    hovering = len(run['relays']) > 0 and not (error_m > 0).any()
-    return tuple(plot for plot in PLOTS if not (hovering and plot.draw is draw_tracking))
+    return len(error_m) > 0 and not (error_m > 0).any()
 
 
 def single(plot: Plot, run: Run) -> tuple[Figure, str]:
@@ -88,7 +101,7 @@ def overview(run: Run) -> Figure:
     """Everything important on one page."""
     figure = Figure(figsize=(13.2, 11.2), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
     FigureCanvasAgg(figure)
-    titles = {plot.draw: plot.title for plot in (*PLOTS, *CARRIED, *MISSION)}
+    titles = {plot.draw: plot.title for plot in (*PLOTS, *CARRIED, *MISSION, *FAILURES)}
     places = _places_of(run)(figure)
     for letter, (draw, place) in zip('abcdefg', places, strict=False):
         ax = figure.add_subplot(place)
@@ -100,7 +113,11 @@ def overview(run: Run) -> Figure:
 def _places_of(run: Run) -> Callable[[Figure], list[tuple[Draw, SubplotSpec]]]:
     if len(run['sorties']):
         return _mission_places
-    return _relay_places if len(run['relays']) else _places
+    if len(run['relays']):
+        return _relay_places
+    if not len(run['failures']) or run.has_satellites:
+        return _places
+    return _calm_failure_places if _hovering(run) else _failure_places
 
 
 def _places(figure: Figure) -> list[tuple[Draw, SubplotSpec]]:
@@ -113,6 +130,30 @@ def _places(figure: Figure) -> list[tuple[Draw, SubplotSpec]]:
         (draw_timeline, grid[2, 1]),
         (draw_tracking, grid[3, 0]),
         (draw_passes, grid[3, 1]),
+    ]
+
+
+def _failure_places(figure: Figure) -> list[tuple[Draw, SubplotSpec]]:
+    grid = figure.add_gridspec(4, 2, width_ratios=(1.0, 1.06), height_ratios=(1, 0.72, 1.1, 0.62))
+    return [
+        *_above_failures(grid),
+        (draw_tracking, grid[3, 0]),
+        (draw_outcomes, grid[3, 1]),
+    ]
+
+
+def _calm_failure_places(figure: Figure) -> list[tuple[Draw, SubplotSpec]]:
+    grid = figure.add_gridspec(3, 2, width_ratios=(1.0, 1.06), height_ratios=(1, 0.72, 1.3))
+    return _above_failures(grid)
+
+
+def _above_failures(grid: GridSpec) -> list[tuple[Draw, SubplotSpec]]:
+    return [
+        (draw_map, grid[0:2, 0]),
+        (draw_latency, grid[0, 1]),
+        (draw_energy, grid[1, 1]),
+        (draw_failures, grid[2, 0]),
+        (draw_timeline, grid[2, 1]),
     ]
 
 

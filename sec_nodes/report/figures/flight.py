@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from sec_nodes.report.figures import style
 from sec_nodes.report.load import Run
 
+FloatArray = NDArray[np.float64]
+
 _MOST_CURVES = 6
+_GAP_S = 0.5
 
 
 def draw_tracking(ax: Axes, run: Run) -> str:
@@ -23,8 +27,7 @@ def draw_tracking(ax: Axes, run: Run) -> str:
     for name, color in style.vehicle_colors(names).items():
         track = uavs.where(uavs['name'] == name)
         ax.plot(
-            track['time_s'],
-            track['tracking_error_m'],
+            *_with_gaps(track['time_s'], track['tracking_error_m']),
             color='#b5b5b5' if many else color,
             lw=0.6 if many else 1.0,
             alpha=0.9,
@@ -53,6 +56,12 @@ def draw_tracking(ax: Axes, run: Run) -> str:
         f'Distance between set-point and position of each UAV: {rms:.2f} m rms. It peaks where '
         f'{peaks}'
     )
+
+
+def _with_gaps(time_s: FloatArray, value: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """A curve that is broken where a UAV said nothing for a while."""
+    breaks = np.flatnonzero(np.diff(time_s) > _GAP_S) + 1
+    return np.insert(time_s, breaks, np.nan), np.insert(value, breaks, np.nan)
 
 
 def _envelope(ax: Axes, time_s: np.ndarray, error_m: np.ndarray, slot_s: float) -> None:

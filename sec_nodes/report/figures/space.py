@@ -43,17 +43,19 @@ def draw_map(ax: Axes, run: Run) -> str:
             'Dots are devices, dark those of the last slot: there are others in each slot. '
             'Triangles are UAVs, discs their coverage. Blue links are urgent data.'
         )
+    covers = run.scenario.get('uavs', {}).get('coverage_m') is not None
     return (
-        'Dots are devices with their drift, lines the flights of the UAVs from ring to triangle, '
-        'discs their coverage at the end. Blue links went to a UAV, orange stems up to a '
-        'satellite; the darker, the more tasks.'
+        'Dots are devices with their drift, lines the flights of the UAVs from ring to triangle'
+        + (', discs their coverage at the end' if covers else '')
+        + '. Blue links went to a UAV'
+        + (', orange stems up to a satellite' if run.has_satellites else '')
+        + '; the darker, the more tasks.'
     )
 
 
 def _area(ax: Axes, run: Run) -> None:
-    area = run.scenario.get('area_m')
-    if area:
-        east, north = area
+    if run.sides_m:
+        east, north = run.sides_m
         dashed: dict[str, Any] = {'fill': False, 'ec': '#b0b0b0', 'lw': 0.8, 'ls': (0, (4, 3))}
         ax.add_patch(Rectangle((0, 0), east, north, **dashed))
         margin = 0.08 * max(east, north)
@@ -138,7 +140,7 @@ def _links(ax: Axes, run: Run) -> list[str]:
     lines: dict[str, list[NDArray[np.float64]]] = {'uav': [], 'satellite': []}
     every = max(1, len(orders) // _MOST_LINKS)
     positions = _Positions(run)
-    stem = np.array([0.0, 0.05 * (run.scenario.get('area_m') or [500.0, 500.0])[1]])
+    stem = np.array([0.0, 0.05 * (run.sides_m or (500.0, 500.0))[1]])
     for row in range(0, len(orders), every):
         device = positions.device(int(orders['device_id'][row]), int(orders['slot'][row]))
         kind = kind_of(names[row])
