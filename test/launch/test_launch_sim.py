@@ -40,7 +40,6 @@ def fleet(run_dir):
     return LaunchDescription(
         [
             SetEnvironmentVariable('ROS_DOMAIN_ID', str(DOMAIN)),
-            SetEnvironmentVariable('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST'),
             IncludeLaunchDescription(source, launch_arguments=arguments.items()),
             launch_pytest.actions.ReadyToTest(),
         ]
