@@ -137,14 +137,17 @@ class RailMeter:
         try:
             yield reading
         finally:
+            reading.duration_s = self._clock() - began_s
             done.set()
             sampler.join()
             look()
-            reading.duration_s = self._clock() - began_s
             if failures:
                 reading.source = f'{NOT_MEASURED}: {self.source} failed meanwhile ({failures[0]})'
             else:
-                reading.energy_j, reading.source = trapezoid_j(samples), self.source
+                # reading the rails takes time too: samples span a little more than the block
+                span_s = samples[-1][0] - samples[0][0]
+                share = reading.duration_s / span_s if span_s > 0 else 0.0
+                reading.energy_j, reading.source = share * trapezoid_j(samples), self.source
 
 
 def trapezoid_j(samples: Sequence[tuple[float, float]]) -> float:

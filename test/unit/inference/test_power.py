@@ -50,8 +50,9 @@ def test_the_module_input_is_taken_alone(tmp_path):
     with meter.measure() as reading:
         time.sleep(0.12)
     # 5 V x 2 A = 10 W; rails behind the input are not added to it
-    assert reading.energy_j == pytest.approx(10 * reading.duration_s, rel=0.05)
-    assert reading.power_w == pytest.approx(10, rel=0.05)
+    assert reading.duration_s >= 0.12
+    assert reading.energy_j == pytest.approx(10 * reading.duration_s)
+    assert reading.power_w == pytest.approx(10)
     assert reading.source == 'INA3221 VDD_IN, the whole module'
 
 
@@ -62,7 +63,7 @@ def test_rails_of_an_agx_are_summed_over_its_chips(tmp_path):
     with find_meter(tmp_path).measure() as reading:
         time.sleep(0.06)
     # 19 x 0.5 + 19 x 0.2 + 5 x 0.8 = 17.3 W
-    assert reading.power_w == pytest.approx(17.3, rel=0.05)
+    assert reading.power_w == pytest.approx(17.3)
     assert reading.source == 'INA3221 VDD_GPU_SOC + VDD_CPU_CV + VIN_SYS_5V0'
 
 
@@ -89,6 +90,20 @@ def test_power_is_followed_while_it_changes(tmp_path):
     assert threading.active_count() == 1 or all(
         thread.name != 'power meter' for thread in threading.enumerate()
     )
+
+
+def test_slow_sensors_do_not_add_to_the_power(tmp_path):
+    (tmp_path / 'v').write_text('1000')
+    (tmp_path / 'i').write_text('2000')
+    # the first look takes 5 s, the block 10 s, and the last look begins 3 s after it
+    ticks = iter([0.0, 5.0, 15.0, 18.0])
+    meter = RailMeter(
+        [Rail('X', tmp_path / 'v', tmp_path / 'i')], period_s=3600, clock=lambda: next(ticks)
+    )
+    with meter.measure() as reading:
+        pass
+    assert reading.duration_s == 10.0
+    assert reading.energy_j == pytest.approx(20.0)
 
 
 def test_a_sensor_that_vanishes_gives_no_number(tmp_path):
