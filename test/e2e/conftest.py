@@ -19,6 +19,8 @@ import pytest
 
 _domains = itertools.count(os.getpid() % 60)
 ROOT = __file__.rsplit('/test/', 1)[0]
+PATIENCE_S = 600.0
+"""Far more than any run here takes, on slow machines as well; passing it means that it hangs."""
 
 
 class FleetRun:
@@ -55,7 +57,7 @@ class FleetRun:
     def output(self):
         return ''.join(self.lines)
 
-    def wait_for(self, pattern, timeout_s=60):
+    def wait_for(self, pattern, timeout_s=PATIENCE_S):
         """Wait for a line of the output."""
         until = time.monotonic() + timeout_s
         while True:
@@ -70,19 +72,21 @@ class FleetRun:
             if re.search(pattern, line):
                 return line
 
-    def wait_for_slot(self, slot, timeout_s=60):
+    def wait_for_slot(self, slot):
         """Wait until a slot is over."""
-        return self.wait_for(rf'^slot\s+{slot}/', timeout_s)
+        return self.wait_for(rf'^slot\s+{slot}/')
 
-    def finish(self, timeout_s=90):
+    def finish(self, timeout_s=PATIENCE_S):
         """Wait for the end; gives the exit code."""
-        try:
-            code = self.process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            pytest.fail(f'still running after {timeout_s} s:\n{self.output}')
-        while (line := self._queue.get(timeout=5)) is not None:
+        until = time.monotonic() + timeout_s
+        while True:
+            try:
+                line = self._queue.get(timeout=max(until - time.monotonic(), 0.01))
+            except queue.Empty:
+                pytest.fail(f'still running after {timeout_s} s:\n{self.output}')
+            if line is None:
+                return self.process.wait(max(until - time.monotonic(), 1.0))
             self.lines.append(line)
-        return code
 
     def processes(self, node=''):
         """Node processes of this run."""
@@ -98,7 +102,7 @@ class FleetRun:
         for process in self.processes(node):
             if name in ' '.join(process.cmdline()):
                 process.send_signal(signal.SIGKILL)
-                process.wait(5)
+                process.wait(60)
                 return
         pytest.fail(f'no process of {node} {name}: {[p.cmdline() for p in self.processes()]}')
 
@@ -138,7 +142,7 @@ def start(tmp_path, domain):
     for run in runs:
         if run.process.poll() is None:
             run.process.kill()
-            run.process.wait(5)
+            run.process.wait(60)
         for process in run.processes():
             process.kill()
 

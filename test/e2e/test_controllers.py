@@ -27,10 +27,10 @@ def ros(domain):
     executor.shutdown()
     node.destroy_node()
     context.try_shutdown()
-    thread.join(5)
+    thread.join(60)
 
 
-def call(node, name, kind, request, timeout_s=10):
+def call(node, name, kind, request, timeout_s=120):
     """Call a service and wait for the answer."""
     client = node.create_client(kind, name)
     assert client.wait_for_service(timeout_s), f'no service {name}'
@@ -106,7 +106,7 @@ def test_a_node_from_outside_decides(start):
     finally:
         node.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            node.wait(5)
+            node.wait(60)
         node.kill()
     run.assert_nothing_lost()
     assert {row['controller'] for row in run.table('slots')} == {'strongest_link'}

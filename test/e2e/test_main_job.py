@@ -112,7 +112,7 @@ def test_pictures_of_one_s_own_are_asked_about(start, tmp_path, models):
 @pytest.mark.slow
 def test_one_process_a_vehicle_does_the_same(start):
     run = start('laptop', '--speed', 0, '--slots', 4, '--per-vehicle')
-    run.wait_for_slot(1, timeout_s=120)
+    run.wait_for_slot(1)
     assert len(run.processes('uav')) == 3
     assert len(run.processes('device')) == 10
     assert len(run.processes('satellite')) == 4

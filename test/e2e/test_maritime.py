@@ -136,7 +136,7 @@ def collected_bit(run):
 @pytest.mark.slow
 def test_every_byte_is_accounted_for(start, fleet):
     run = start(fleet, *options())
-    assert run.finish(180) == 0, run.output
+    assert run.finish() == 0, run.output
     run.assert_nothing_lost()
     taken_bit = check_bytes(run) * byte_bit()
     assert taken_bit == pytest.approx(stored_at_first_bit() + collected_bit(run), rel=1e-9)
@@ -169,7 +169,7 @@ def wait_for_more(run, count):
     """Play slots until there is more of something; gives the slot after that."""
     before = count(run)
     for _ in range(LONGEST):
-        line = run.wait_for(r'^slot', timeout_s=120)
+        line = run.wait_for(r'^slot')
         if count(run) > before:
             return int(re.search(r'\d+', line).group())
     return pytest.fail(f'nothing more within {LONGEST} slots:\n{run.output}')
@@ -186,12 +186,12 @@ def wait_for_more(run, count):
 )
 def test_a_process_that_is_killed_goes_on_where_it_was(start, fleet, node, name, sign_of_life):
     run = start(fleet, *options(), '--slots', LONGEST)
-    run.wait_for_slot(3, timeout_s=120)
+    run.wait_for_slot(3)
     run.kill(node, name)
     back = wait_for_more(run, sign_of_life)
-    run.wait_for_slot(back + 4, timeout_s=120)
+    run.wait_for_slot(back + 4)
     run.process.send_signal(signal.SIGINT)
-    assert run.finish(60) == 130, run.output
+    assert run.finish() == 130, run.output
     run.assert_nothing_lost()
     taken_bit = check_bytes(run) * byte_bit()
     # what came in the slot of the kill is stored, whether it was reported or not

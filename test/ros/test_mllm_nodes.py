@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2')
 
-from node_stage import Stage
+from node_stage import TIMEOUT_S, Stage
 from stand_in_language import LOADER, PID_FILE, SLOW_S, models_folder, words_of
 
 from sec_nodes.inference.codec import decode, encode
@@ -297,7 +297,7 @@ def test_models_that_do_not_fit_end_the_node_with_the_numbers(environment: dict[
         )  # fmt: skip
         with pytest.raises(AssertionError, match='the node died before message on server_report'):
             stage.next(names.SERVER_REPORT)
-        assert stage.process.wait() == 2
+        assert stage.process.wait(TIMEOUT_S) == 2
         # two models of 40 MB, of which one fits into 50 MB
         assert "'sea-s-q8' needs 40000000 byte, the limit is 10000000" in stage.output()
         assert 'of 47.7 MiB in all, 38.1 MiB are taken by sea-s-q4' in stage.output()

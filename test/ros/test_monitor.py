@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip('rclpy', reason='needs ROS 2')
 
 import rclpy
-from node_stage import next_domain
+from node_stage import TIMEOUT_S, next_domain
 
 from sec_nodes.fleet.failures import KINDS, InjectedFailure
 from sec_nodes.fleet.monitor import Monitor
@@ -67,7 +67,7 @@ class Coordinator:
         return time.monotonic()
 
     def wait_for(self, count: int) -> list[tuple[int, int]]:
-        until = time.monotonic() + 10.0
+        until = time.monotonic() + TIMEOUT_S
         while len(self.asked) < count:
             assert time.monotonic() < until, self.asked
             time.sleep(0.005)
@@ -95,7 +95,7 @@ def monitor(coordinator: Coordinator) -> Iterator[Monitor]:
     monitor = Monitor(Board(), FAILURES)
     monitor.start()
     ends = (coordinator.starts, coordinator.batches)
-    until = time.monotonic() + 10.0
+    until = time.monotonic() + TIMEOUT_S
     while not all(is_matched(coordinator.node, end) for end in ends) or not (
         monitor._inject_client.service_is_ready()
     ):

@@ -30,7 +30,7 @@ from sec_nodes.nodes import names  # noqa: E402
 from sec_offload import msg  # noqa: E402
 
 DOMAIN = 60 + os.getpid() % 40
-TIMEOUT_S = 30.0
+TIMEOUT_S = 240.0
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

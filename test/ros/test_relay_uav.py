@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2')
 
-from node_stage import Stage
+from node_stage import TIMEOUT_S, Stage
 
 from sec_nodes.inference.codec import encode
 from sec_nodes.inference.engine import SplitModel
@@ -589,6 +589,6 @@ def test_paced_everything_leaves_at_its_time(tmp_path: Path) -> None:
 def test_without_a_folder_for_its_store_it_does_not_start() -> None:
     with Stage((), ()) as stage:
         stage.start('uav', 'scenario:=maritime', 'ids:=0-0')
-        assert stage.process.wait(30) == 2
+        assert stage.process.wait(TIMEOUT_S) == 2
         assert "parameter store_dir = '': uav_0 stores data" in stage.output()
         stage.process = None

@@ -16,7 +16,7 @@ pytest.importorskip('rclpy', reason='needs ROS 2')
 
 from failover_stage import order_of, payload_for, picture, robust_file
 from geometry_msgs.msg import Point
-from node_stage import Stage, survey_file
+from node_stage import TIMEOUT_S, Stage, survey_file
 
 from sec_nodes.inference.codec import decode
 from sec_nodes.inference.engine import SplitModel
@@ -497,7 +497,7 @@ def test_a_process_hangs_until_it_is_told_to_go_on_and_one_that_is_killed_is_gon
         # its late answer
         stage.answer_to(order)
         stage.fail(msg.Failure.KILL, 1)
-        assert stage.process.wait(10) == -signal.SIGKILL
+        assert stage.process.wait(TIMEOUT_S) == -signal.SIGKILL
         stage.process = None
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-GIVE_UP_S = 20.0
+GIVE_UP_S = 240.0
 
 
 def until(happened: Callable[[], bool]) -> None:

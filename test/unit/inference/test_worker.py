@@ -19,7 +19,7 @@ from sec_nodes.inference.worker import InferenceWorker, Job, LoadedModel, QueueF
 from sec_nodes.inference.worker_process import Batch, Cancel, Ended, answer_batch
 from sec_nodes.inference.worker_queue import Lanes
 
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 """Far more than anything here takes; passing it means that something never came."""
 
 

@@ -16,7 +16,7 @@ from sec_nodes.inference.providers import DevicePolicy
 from sec_nodes.nodes import answering
 from sec_nodes.nodes.answering import LanguageAnswering, SplitAnswering, Work, WorkerLimits
 
-PATIENCE_S = 10.0
+PATIENCE_S = 240.0
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 
 

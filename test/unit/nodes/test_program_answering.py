@@ -18,7 +18,7 @@ from sec_nodes.nodes import answering
 from sec_nodes.nodes.answering import Work
 from sec_nodes.nodes.program_answering import Program, ProgramAnswering
 
-PATIENCE_S = 10.0
+PATIENCE_S = 240.0
 MODEL, CUT = 'scene-s', 3
 KEY = (7, 0, 0)
 
