@@ -187,8 +187,11 @@ def _single(text: str, servers: Mapping[str, int], slots: int) -> InjectedFailur
 def _spread(
     number: int, uavs: int, kinds: Sequence[str], slots: int, seed: int
 ) -> list[InjectedFailure]:
-    if number > uavs:
-        raise ConfigError(f'fail = {number}: the scenario has only {uavs} UAVs')
+    if not 1 <= number <= uavs:
+        raise ConfigError(
+            f'fail = {number}: the scenario has {uavs} UAVs; give a number from 1 to {uavs}, or '
+            'leave it out'
+        )
     chosen = [(seed + i) % uavs for i in range(number)]
     return [
         InjectedFailure(f'uav_{uav}', uav, slots * (i + 1) // (number + 1), kinds[i % len(kinds)])

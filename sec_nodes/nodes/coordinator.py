@@ -104,8 +104,7 @@ class CoordinatorNode(SecNode):
         self.create_service(kind, name, self.losses.inject)
         self.phase_at = self.resent_at = self.slot_at = self.news_at = time.monotonic()
         self.outcome = msg.SlotOutcome()
-        self.waiting_for = 'for the nodes of the fleet'
-        self.announce(msg.RunState.WAITING, self.waiting_for)
+        self.waiting_for = ''
         self.create_wall_timer(TICK_S, self.tick)
 
     def advertise_all(self) -> None:
@@ -213,6 +212,8 @@ class CoordinatorNode(SecNode):
                 self.abort(f'no report within {self.chosen.await_timeout_s} s from: {shown}')
         elif waited_s > SLOW_START_S:
             self.wait_openly(f'for {shown or "topics to be connected"}')
+        else:
+            self.wait_openly('for the nodes of the fleet')
 
     def wait_openly(self, waiting_for: str) -> None:
         """Say whom the run waits for, when that has changed."""
