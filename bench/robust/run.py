@@ -64,7 +64,7 @@ SURVIVAL = (
 CALM = (
     Case('as shipped'),
     Case('heartbeats of 1 s', (), ('detection.heartbeat_s=1.0', 'detection.timeout_s=5.0')),
-    Case('no reserve', (), ('failures.reserve_s=0.1',)),
+    Case('reserve of 0.1 s', (), ('failures.reserve_s=0.1',)),
 )
 
 
