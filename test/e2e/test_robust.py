@@ -17,7 +17,8 @@ from sec_nodes.slot import task_number
 
 SEED = 3
 OPTIONS = ('laptop', '--scenario', 'robust', '--seed', SEED)
-LOCKSTEP = (*OPTIONS, '--speed', 0)
+PATIENT = ('--set', 'detection.timeout_s=10.0')
+"""Whoever is merely slow, on a slow machine, shall not count as silent."""
 
 
 def outcomes_of(run):
@@ -66,7 +67,7 @@ def assert_answers_are_right(run, calm_answers):
 
 def test_a_run_without_failures_is_the_scenario(start, calm_answers):
     slots = 6
-    run = start(*LOCKSTEP, '--slots', slots)
+    run = start(*OPTIONS, *PATIENT, '--speed', 0, '--slots', slots)
     assert run.finish() == 0, run.output
     run.assert_nothing_lost()
     scenario = Robust(read_flown('robust', {'failures.largest': 0}))
@@ -91,8 +92,7 @@ def test_a_run_without_failures_is_the_scenario(start, calm_answers):
 def test_tasks_of_a_failed_uav_go_on_within_the_slot(start, calm_answers, kind):
     # time for machines of any speed; relays that cost no more than other ways
     slowly = ('--slots', 4, '--speed', 0.25, '--set', 'uavs.transmit_power_w=1e-6')
-    # an empty battery says so itself, and who is merely slow shall not count as silent
-    patient = ('--set', 'detection.timeout_s=10.0') if kind == 'battery' else ()
+    patient = PATIENT if kind == 'battery' else ()  # an empty battery says so itself
     run = start(*OPTIONS, *slowly, *patient, '--fail', f'uav_{busiest()}@1.5:{kind}')
     assert run.finish() == 0, run.output
     run.assert_nothing_lost()

@@ -62,7 +62,7 @@ def test_residual_and_attention_networks_are_cut_between_blocks_too(name, tmp_pa
     assert [c.front_flop for c in split.cuts] == [c.front_flop for c in plain.cuts]
     assert {c.dtype for c in split.cuts[:-1]} == {'uint8'}
     found, expected = split.run(pictures[0]), plain.run(pictures[0])
-    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.95
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.9
     for cut in split.cuts:
         back = split.run_back(cut.index, split.run_front(cut.index, pictures[0]))
         np.testing.assert_array_equal(back, found)

@@ -74,7 +74,11 @@ def test_every_split_equals_the_whole(model):
     split = SplitModel('toy', split_graph(model))
     rng = np.random.default_rng(1)
     image = rng.integers(0, 255, split.input_shape).astype(split.cuts[0].dtype)
-    expected = whole.run(None, {'image': image})[0]
+    # an undivided graph is optimised otherwise, and rounds otherwise on some processors
+    expected = split.run(image)
+    np.testing.assert_allclose(
+        expected, whole.run(None, {'image': image})[0], rtol=1e-5, atol=1e-6
+    )
     for cut in split.cuts:
         tensor = split.run_front(cut.index, image)
         assert (tensor.shape, tensor.dtype.name) == (cut.shape, cut.dtype)
