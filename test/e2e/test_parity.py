@@ -36,7 +36,9 @@ def simulated(controller):
     return tasks
 
 
-@pytest.mark.parametrize('controller', ['greedy', 'nearest_uav'])
+@pytest.mark.parametrize(
+    'controller', [pytest.param('greedy', marks=pytest.mark.slow), 'nearest_uav']
+)
 def test_every_task_takes_the_time_and_energy_that_the_scenario_says(start, controller):
     options = [part for key, value in CHANGES.items() for part in ('--set', f'{key}={value}')]
     run = start(
