@@ -92,9 +92,9 @@ def figures(run: Path, start_up_s: float, peak_bytes: int, cores: float) -> dict
     with (run / 'slots.csv').open() as file:
         slots = [row for row in csv.DictReader(file) if int(row['slot']) >= WARM_SLOTS]
     answered = [row for row in rows if float(row['observed_s']) > 0]
-    over_ms = np.array(
+    over_ms = 1e3 * np.array(
         [
-            1e3 * (float(row['observed_s']) - float(row['latency_s']) + decision_s(row))
+            float(row['observed_s']) - float(row['latency_s']) + float(row['timing_decision_s'])
             for row in answered
         ]
     )
@@ -112,12 +112,6 @@ def figures(run: Path, start_up_s: float, peak_bytes: int, cores: float) -> dict
         'memory_mb': peak_bytes / 2**20,
         'cores': cores,
     }
-
-
-def decision_s(row: dict[str, str]) -> float:
-    """Time from the picture to the assignment, of tasks that were decided in their own slot."""
-    decided_s = float(row['timing_decision_s'])
-    return decided_s if int(row['attempts']) == 1 else 0.0
 
 
 def table(results: dict[str, dict[str, float]]) -> str:

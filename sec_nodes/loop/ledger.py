@@ -50,6 +50,8 @@ class Timing:
     """Where the time of a task went [s]; the parts add up to its latency."""
 
     decision_s: float = 0.0
+    lost_s: float = 0.0
+    """In tries that were given up."""
     front_s: float = 0.0
     upload_s: float = 0.0
     wait_s: float = 0.0
@@ -309,9 +311,13 @@ class Ledger:
         entry = self.open.pop(task_id)
         self.ended[status] += 1
         if answer is not None and entry.last_try is not None:
-            decided_s = entry.last_try.assigned_s - entry.task.created_s
             energy = replace(answer.energy, back_j=answer.energy.back_j + entry.spent_j)
-            timing = replace(answer.timing, decision_s=decided_s)
+            first_s = entry.tries[0].assigned_s
+            timing = replace(
+                answer.timing,
+                decision_s=first_s - entry.task.created_s,
+                lost_s=entry.last_try.assigned_s - first_s,
+            )
             answer = replace(answer, timing=timing, energy=energy)
         return Outcome(entry.task, status, reason, entry.attempts, entry.last_try, answer)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-TIMING = ('decision_s', 'front_s', 'upload_s', 'wait_s', 'back_s', 'download_s')
+TIMING = ('decision_s', 'lost_s', 'front_s', 'upload_s', 'wait_s', 'back_s', 'download_s')
 """Fields of sec_offload/msg/TaskTiming, in the order in which a task goes through them."""
 
 ENERGY = ('front_j', 'upload_j', 'back_j', 'download_j')

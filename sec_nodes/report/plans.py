@@ -185,7 +185,8 @@ def _task(run: Run, plan: Plan, task: int, row: int | None) -> dict[str, Any]:
         'status': str(outcome['status']),
     }
     if outcome['status'] in ('done', 'late'):
-        local_s = outcome['created_s'] + outcome['timing_decision_s'] + outcome['timing_front_s']
+        parts = ('created_s', 'timing_decision_s', 'timing_lost_s', 'timing_front_s')
+        local_s = sum(outcome[part] for part in parts)
         columns |= {
             'local_s': float(local_s),
             'upload_end_s': float(local_s + outcome['timing_upload_s']),
@@ -196,7 +197,7 @@ def _task(run: Run, plan: Plan, task: int, row: int | None) -> dict[str, Any]:
 
 _OF_OUTCOME = (
     'created_s', 'server_name', 'split', 'status', 'latency_s', 'timing_decision_s',
-    'timing_front_s', 'timing_upload_s',
+    'timing_lost_s', 'timing_front_s', 'timing_upload_s',
 )  # fmt: skip
 
 

@@ -17,6 +17,8 @@ import time
 import psutil
 import pytest
 
+from sec_nodes.recording.tables import TIMING
+
 _domains = itertools.count(os.getpid() % 60)
 ROOT = __file__.rsplit('/test/', 1)[0]
 PATIENCE_S = 600.0
@@ -114,12 +116,18 @@ class FleetRun:
             return list(csv.DictReader(file))
 
     def assert_nothing_lost(self):
-        """Every task has exactly one outcome, and the counts add up."""
+        """Every task has exactly one outcome; counts add up, and so do the times of tasks."""
         summary = self.summary()
         assert summary['exactly_once']['holds'], summary['exactly_once']
         tasks = summary['tasks']
         assert tasks['created'] == tasks['ended'] == sum(tasks['by_status'].values())
-        assert tasks['created'] == len(self.table('outcomes')) > 0
+        outcomes = self.table('outcomes')
+        assert tasks['created'] == len(outcomes) > 0
+        for row in outcomes:
+            if row['status'] in ('done', 'late'):
+                parts_s = [float(row[f'timing_{part}']) for part in TIMING]
+                assert sum(parts_s) == pytest.approx(float(row['latency_s']), abs=1e-6), row
+                assert min(parts_s) >= -1e-9, row
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from sec_nodes.report.failures import BY_ITSELF, WAY_LABELS, Moved, Outage, moved_of, outages_of
 from sec_nodes.report.figures import style
 from sec_nodes.report.load import Run
+from sec_nodes.report.units import seconds
 
 _LANES = (0.0, 0.58, 1.0, 0.42)
 _BARS = (0.0, 0.0, 1.0, 0.46)
@@ -42,11 +44,13 @@ def draw_failures(ax: Axes, run: Run) -> str:
     lanes, bars = ax.inset_axes(_LANES), ax.inset_axes(_BARS)
     _draw_lanes(lanes, run, outages, moved, end_s)
     _draw_bars(bars, run, {move.task_id for move in moved}, end_s)
+    noticed = _with_median('noticed', [outage.detection_s for outage in outages])
     handles = [
         Patch(fc=_DOWN, label='failed'),
+        Line2D([], [], color=style.INK, marker='|', ms=8, mew=1.4, lw=0, label=noticed),
         *(
-            Line2D([], [], color=_WAYS[way], marker='o', ms=3, lw=1.0, label=WAY_LABELS[way])
-            for way in _WAYS
+            Line2D([], [], color=color, marker='o', ms=3, lw=1.0, label=_way_label(way, moved))
+            for way, color in _WAYS.items()
             if any(move.way == way for move in moved)
         ),
         Patch(fc=_IN_TIME, label='in time'),
@@ -60,10 +64,21 @@ def draw_failures(ax: Axes, run: Run) -> str:
     style.legend(ax, 4, handles=handles)
     return (
         'Above, when servers failed (red, from the failure until they were heard again; those '
-        'without a name were not injected), and '
+        'without a name were not injected), when that was noticed, and '
         'tasks that went on elsewhere, from the server that failed to the dot. Below, how the '
-        'tasks of each slot ended.'
+        'tasks of each slot ended. In brackets are medians: until a failure was noticed, and for '
+        'how long tensors travelled to their new servers.'
     )
+
+
+def _way_label(way: str, moved: list[Moved]) -> str:
+    return _with_median(WAY_LABELS[way], [move.moving_s for move in moved if move.way == way])
+
+
+def _with_median(label: str, times_s: list[float]) -> str:
+    """A label with the median of what is known of some times."""
+    known_s = [time_s for time_s in times_s if math.isfinite(time_s)]
+    return f'{label} ({seconds(float(np.median(known_s)))})' if known_s else label
 
 
 def _end_s(run: Run, outages: list[Outage]) -> float:
@@ -83,6 +98,7 @@ def _draw_lanes(
         length_s = max(until_s - outage.start_s, 0.1 * run.slot_s)
         row = row_of[outage.name]
         ax.barh(row, length_s, left=outage.start_s, height=0.5, color=_DOWN, lw=0)
+        ax.plot([outage.noticed_s], [row], marker='|', ms=8, mew=1.4, color=style.INK, zorder=5)
         ax.annotate(
             '' if outage.kind == BY_ITSELF else outage.kind,
             (outage.start_s, row),

@@ -27,6 +27,7 @@ FAILED, REJECTED = '#c8102e', '#1a1a1a'
 
 STAGE_COLORS: Mapping[str, str] = {
     'decision': '#d4d4d4',
+    'lost': '#e7a3a8',
     'front': '#77aadd',
     'upload': '#eedd88',
     'wait': '#ffaabb',
@@ -35,6 +36,7 @@ STAGE_COLORS: Mapping[str, str] = {
 }
 STAGE_LABELS: Mapping[str, str] = {
     'decision': 'decision',
+    'lost': 'lost try',
     'front': 'on device',
     'upload': 'upload',
     'wait': 'queue',

@@ -71,6 +71,8 @@ def draw_timeline(ax: Axes, run: Run, most: int = 15) -> str:
     rows, left = np.arange(len(tasks)), np.zeros(len(tasks))
     for name in TIMING:
         stage, width = name.removesuffix('_s'), tasks[f'timing_{name}']
+        if not width.any():
+            continue
         ax.barh(
             rows,
             width,

@@ -50,6 +50,19 @@ def test_a_lost_try_is_pending_again_until_no_try_is_left():
     assert (outcome.status, outcome.reason, outcome.attempts) == (Status.FAILED, 'payload_lost', 2)
 
 
+def test_time_in_lost_tries_is_neither_decision_nor_work():
+    ledger = Ledger()
+    ledger.enter(task())
+    for assigned_s in (10.1, 10.4, 10.6):
+        attempt_number = ledger.assign(1, attempt(assigned_s=assigned_s))
+        if assigned_s < 10.6:
+            ledger.lost(1, attempt_number, 'server_lost')
+    timing = ledger.answered(1, attempt_number, answer(10.7)).answer.timing
+    assert (timing.decision_s, timing.lost_s) == pytest.approx((0.1, 0.5))
+    # answer() says that the device worked for 0.1 s
+    assert sum(vars(timing).values()) == pytest.approx(10.7 - 10.0)
+
+
 def test_the_first_answer_counts_where_all_tries_answer_alike():
     ledger = Ledger(first_answer_counts=True)
     ledger.enter(task())
@@ -61,6 +74,7 @@ def test_the_first_answer_counts_where_all_tries_answer_alike():
     # the outcome is that of the try that answered
     assert outcome.last_try.server == 2
     assert outcome.answer.timing.decision_s == pytest.approx(0.1)
+    assert outcome.answer.timing.lost_s == 0.0
     assert ledger.answered(1, 1, answer(10.5)) is None
     assert (ledger.stale, ledger.ended[Status.DONE]) == (1, 1)
 

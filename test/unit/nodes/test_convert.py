@@ -260,7 +260,7 @@ def test_what_a_decision_leaves_out_or_says_twice_is_no_server(world: SurveyWorl
     np.testing.assert_array_equal(got.uav_goal_m, state.servers.position_m[:1])
 
 
-timings = st.builds(Timing, *[finite] * 6)
+timings = st.builds(Timing, *[finite] * 7)
 energies = st.builds(Energy, *[finite] * 4)
 answers = st.builds(
     Answer, words, words, finite, finite, finite, finite, finite, timing=timings, energy=energies

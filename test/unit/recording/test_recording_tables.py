@@ -126,7 +126,7 @@ def test_outcomes_are_flat_and_their_status_is_text(tmp_path: Path, files: RunFi
     files.task_outcome(Message(**outcome))
     (row,) = read(tmp_path, 'outcomes')
     assert (row['task_id'], row['status'], row['answer']) == ('5', 'late', 'ship')
-    assert (row['timing_front_s'], row['energy_back_j']) == ('0.1', '0.5')
+    assert (row['timing_front_s'], row['energy_back_j']) == ('0.2', '0.5')
     assert row['ended_s'] == '1.25'
     assert files.outcomes == {5}
 

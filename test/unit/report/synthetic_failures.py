@@ -99,7 +99,7 @@ def _write_task(
         'server': uav, 'model_id': NETWORKS[device % 3], 'split': 4, 'power_w': 0.2,
     }  # fmt: skip
     tables['assignments'].add(row('assignments', time_s=slot + 0.03, **order))
-    decision_s, upload_s = 0.03, float(rng.uniform(0.1, 0.25))
+    decision_s, lost_s, upload_s = 0.03, 0.0, float(rng.uniform(0.1, 0.25))
     attempts, status, reason = 1, 'done', ''
     hit = _hit_by(slot, uav)
     if hit is not None:
@@ -109,7 +109,7 @@ def _write_task(
         target = others[device % len(others)] if way != 'local' else -1
         if device == 9:
             way, target = 'local', -1
-        decision_s = noticed_s + 0.01 - slot
+        lost_s = noticed_s + 0.01 - slot - decision_s
         upload_s = 0.0 if way == 'local' else 0.05 if way == 'relay' else upload_s
         attempts, order['server'] = 2, target
         tables['migrations'].add(
@@ -123,12 +123,12 @@ def _write_task(
         )  # fmt: skip
         uav = target
     back_s = 0.3 if uav >= 0 else 0.5
-    latency_s = decision_s + 0.12 + upload_s + back_s
+    latency_s = decision_s + lost_s + 0.12 + upload_s + back_s
     if latency_s > 1.0:
         status = 'late'
     if hit is not None and device == 2:
         status, reason = 'failed', 'server_lost: uav_2; then no room'
-    timing = {'timing_decision_s': decision_s, 'timing_front_s': 0.12}
+    timing = {'timing_decision_s': decision_s, 'timing_lost_s': lost_s, 'timing_front_s': 0.12}
     timing |= {'timing_upload_s': upload_s, 'timing_back_s': back_s}
     tables['outcomes'].add(
         row(

@@ -280,7 +280,8 @@ class _Mission:
         status = Status.FAILED
         if answered:
             status = Status.DONE if finish_s <= deadline_s else Status.LATE
-        times = dict.fromkeys(('decision_s', 'front_s', 'upload_s', 'wait_s', 'back_s'), 0.0)
+        parts = ('decision_s', 'lost_s', 'front_s', 'upload_s', 'wait_s', 'back_s')
+        times = dict.fromkeys(parts, 0.0)
         service_j = 0.0
         if answered and upload.arrived_s is not None:
             times |= {

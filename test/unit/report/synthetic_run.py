@@ -237,7 +237,7 @@ def _write_task(
             'observed_s': latency + rng.gamma(2, 0.002) if answered else 0.0,
             'front_inference_s': 0.0004 * split if answered else 0.0,
             'back_inference_s': 0.002 if answered and kind != 'local' else 0.0,
-            **dict(zip(timing, times if answered else [0.0] * 6, strict=True)),
+            **dict(zip(timing, times if answered else [0.0] * 7, strict=True)),
             **dict(zip(energy, energies if answered else [0.0] * 4, strict=True)),
             'ended_s': created + latency,
         }
@@ -248,13 +248,13 @@ def _costs(rng: np.random.Generator, kind: str, split: int) -> tuple[list[float]
     decision = 0.01
     if kind == 'local':
         front = float(rng.uniform(0.25, 0.5))
-        return [decision, front, 0.0, 0.0, 0.0, 0.0], [0.15 * front, 0.0, 0.0, 0.0]
+        return [decision, 0.0, front, 0.0, 0.0, 0.0, 0.0], [0.15 * front, 0.0, 0.0, 0.0]
     front = 0.04 * split
     fast = kind == 'uav'
     upload = float(rng.gamma(4, 0.02 if fast else 0.07)) / (1 + split)
     wait = float(rng.exponential(0.01))
     back, download = (0.003, 0.001) if fast else (0.02, 0.004)
-    times = [decision, front, upload, wait, back, download]
+    times = [decision, 0.0, front, upload, wait, back, download]
     return times, [0.15 * front, 0.6 * upload, (25 if fast else 50) * back, 2 * download]
 
 

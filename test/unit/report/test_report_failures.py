@@ -86,6 +86,16 @@ def test_notices_and_returns_belong_to_their_failure(run: Run) -> None:
     assert math.isnan(cut.noticed_s)
 
 
+def test_the_figure_tells_how_soon_failures_were_noticed_and_how_long_tensors_moved(
+    run: Run,
+) -> None:
+    legend = single(FAILURES[0], run)[0].axes[0].get_legend()
+    assert legend is not None
+    labels = {text.get_text() for text in legend.get_texts()}
+    # one of two injected failures was noticed, 0.3 s later; task 2 ended after 0.2 s of travel
+    assert {'noticed (300 ms)', 'relay (50 ms)', 'sent again (200 ms)', 'device itself'} <= labels
+
+
 def test_a_server_fails_anew_after_it_was_back(write_tables: Writer) -> None:
     folder = write_tables(
         failures=[
