@@ -33,9 +33,10 @@ if ! $lint_only; then
     if [ $# -gt 0 ]; then
         step tests python -m pytest -m 'not slow' "$@"
     else
-        # Those without ROS share the cores; nodes are tested one after the other.
+        # Fleets need both cores: they are tested one after the other.
         OMP_NUM_THREADS=1 step unit python -m pytest -m 'not slow' -n 2 test/unit
-        step nodes python -m pytest -m 'not slow' test --ignore=test/unit
+        step nodes python -m pytest -m 'not slow' -n 2 --dist loadfile test/ros
+        step fleets python -m pytest -m 'not slow' test --ignore=test/unit --ignore=test/ros
     fi
 fi
 

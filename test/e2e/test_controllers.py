@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -104,10 +103,8 @@ def test_a_node_from_outside_decides(start):
     try:
         assert run.finish() == 0, run.output
     finally:
-        node.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            node.wait(60)
         node.kill()
+        node.wait()
     run.assert_nothing_lost()
     assert {row['controller'] for row in run.table('slots')} == {'strongest_link'}
     assert run.summary()['served_by']['kind']['uav'] > 0

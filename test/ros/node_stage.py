@@ -32,12 +32,14 @@ from sec_offload import msg
 
 TIMEOUT_S = 240.0
 """Far more than anything here takes; passing it means that something never came."""
+WORKER = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))
+"""Number of this process among those that share the tests."""
 _domains = itertools.count(os.getpid())
 
 
 def next_domain() -> int:
-    """A ROS domain for the next process of these tests, 60 to 75."""
-    return 60 + next(_domains) % 16
+    """A ROS domain for the next process of these tests, one of eight that its worker has."""
+    return 60 + 8 * WORKER + next(_domains) % 8
 
 
 def spawn(node: str, domain: int, *parameters: str, log: Any, **variables: str) -> Any:

@@ -22,6 +22,7 @@ rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 from geometry_msgs.msg import Point, PoseStamped, Vector3, Vector3Stamped  # noqa: E402
 from mcap.reader import make_reader  # noqa: E402
 from nav_msgs.msg import Odometry  # noqa: E402
+from node_stage import next_domain  # noqa: E402
 from rclpy.serialization import deserialize_message  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from visualization_msgs.msg import MarkerArray  # noqa: E402
@@ -29,7 +30,7 @@ from visualization_msgs.msg import MarkerArray  # noqa: E402
 from sec_nodes.nodes import names  # noqa: E402
 from sec_offload import msg  # noqa: E402
 
-DOMAIN = 60 + os.getpid() % 40
+DOMAIN = next_domain()
 TIMEOUT_S = 240.0
 
 
