@@ -31,7 +31,8 @@ _sec_enter() {
     fi
 
     # Nodes of this machine only, unless the user has said otherwise, and without Fast DDS's shared
-    # memory: what killed processes leave there can keep later ones from hearing each other.
+    # memory: what killed processes leave there can keep later ones from hearing each other. The file
+    # also keeps it from looking up types (see config/fastdds/network.xml).
     # `sec up` does the same (sec_nodes/fleet/domain.py).
     export FASTDDS_BUILTIN_TRANSPORTS=${FASTDDS_BUILTIN_TRANSPORTS:-UDPv4}
     if [ "${ROS_DISTRO:-}" = humble ]; then

@@ -65,6 +65,8 @@ def keep_local(environment: MutableMapping[str, str], hosts: Iterable[str]) -> N
 
     With Fast DDS a file of ours does it, since `LOCALHOST` always brings its shared memory in
     (see `PROCESS_DEFAULTS`); Humble's `ROS_LOCALHOST_ONLY` does so too, and is left at that.
+    Both files of ours, loopback.xml and network.xml, keep Fast DDS 3 from looking up types, which
+    can leave out endpoints of processes that start together.
 
     Args:
         environment: environment of this process and its children; changed.
@@ -75,17 +77,19 @@ def keep_local(environment: MutableMapping[str, str], hosts: Iterable[str]) -> N
     if any(hosts):
         for name in by_default:
             environment.pop(name, None)
-    if any(hosts) or chosen & environment.keys():
-        return
+    stays = not any(hosts) and not chosen & environment.keys()
+    distro = environment.get('ROS_DISTRO')
     fast_dds = environment.get('RMW_IMPLEMENTATION', 'rmw_fastrtps').startswith('rmw_fastrtps')
-    if environment.get('ROS_DISTRO') == 'humble':
-        environment['ROS_LOCALHOST_ONLY'] = '1'
-    elif fast_dds and not environment.keys() & set(PROFILES):
-        environment['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'SYSTEM_DEFAULT'
-        name = PROFILES[environment.get('ROS_DISTRO') in ('iron', 'jazzy')]
-        environment[name] = str(config_dir() / 'fastdds' / 'loopback.xml')
-    else:
-        environment['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    if distro == 'humble':
+        if stays:
+            environment['ROS_LOCALHOST_ONLY'] = '1'
+        return
+    ours = fast_dds and not environment.keys() & set(PROFILES)
+    if ours:
+        file = 'loopback.xml' if stays else 'network.xml'
+        environment[PROFILES[distro in ('iron', 'jazzy')]] = str(config_dir() / 'fastdds' / file)
+    if stays:
+        environment['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'SYSTEM_DEFAULT' if ours else 'LOCALHOST'
 
 
 def complete(environment: MutableMapping[str, str]) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -17,6 +18,7 @@ from sec_nodes.fleet.domain import (
     domain_id,
     keep_local,
 )
+from sec_nodes.paths import config_dir
 
 
 @pytest.fixture(autouse=True)
@@ -67,17 +69,40 @@ def test_discovery_stays_on_this_machine():
 
 
 def test_discovery_is_left_alone_for_other_hosts_and_by_wish():
+    network = str(config_dir() / 'fastdds' / 'network.xml')
     environment: dict[str, str] = {}
     keep_local(environment, ['board'])
-    assert environment == {}
+    assert environment == {PROFILES[0]: network}
     by_default = ['ROS_AUTOMATIC_DISCOVERY_RANGE', *PROFILES]
     environment = dict.fromkeys(by_default, 'set by env.sh')
     environment[LOCAL_BY_DEFAULT] = ' '.join(by_default)
     keep_local(environment, ['board'])
-    assert environment == {}
+    assert environment == {PROFILES[0]: network}
     environment = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}
     keep_local(environment, [])
-    assert environment == {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}
+    assert environment == {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET', PROFILES[0]: network}
+    for other in (
+        {'ROS_DISTRO': 'humble'},
+        {'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'},
+        {PROFILES[0]: 'mine.xml'},
+    ):
+        environment = dict(other)
+        keep_local(environment, ['board'])
+        assert environment == other
+
+
+@pytest.mark.parametrize('name', ['loopback', 'network'])
+def test_no_endpoint_waits_for_a_type_to_be_looked_up(name: str):
+    tree = ElementTree.parse(config_dir() / 'fastdds' / f'{name}.xml')
+    space = {'dds': 'http://www.eprosima.com'}
+    properties = {
+        found.findtext('dds:name', '', space): found.findtext('dds:value', '', space)
+        for found in tree.iterfind('.//dds:property', space)
+    }
+    assert properties == {'fastdds.type_propagation': 'disabled'}
+    profile = tree.find('.//dds:participant', space)
+    assert profile is not None
+    assert profile.get('is_default_profile') == 'true'
 
 
 def test_one_thread_and_no_shared_memory_unless_the_user_has_said():
