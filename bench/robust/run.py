@@ -119,7 +119,7 @@ def _detections(rows: list[dict[str, str]]) -> list[float]:
 
 
 def _moves(migrations: list[dict[str, str]], outcomes: list[dict[str, str]]) -> list[float]:
-    """How long tensors really travelled to their new UAVs [s]."""
+    """How long tensors travelled to their new UAVs, by the channel's model [s]."""
     ended = {row['task_id']: row for row in outcomes}
     return [
         float(ended[row['task_id']]['timing_upload_s'])

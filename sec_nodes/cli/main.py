@@ -293,8 +293,8 @@ def reproduce(
 ) -> None:
     """Carry out the experiments of a paper anew: train, evaluate, draw, and judge its claims.
 
-    mllm needs torch (`make setup-train`) as long as there is something to train; maritime and
-    partial have nothing to train. Ctrl-C interrupts; the same command goes on.
+    mllm and robust need torch (`make setup-train`) as long as there is something to train;
+    maritime and partial have nothing to train. Ctrl-C interrupts; the same command goes on.
 
     Exit codes: 0 finished, 1 a training or evaluation failed, 2 wrong input, 130 interrupted.
     """

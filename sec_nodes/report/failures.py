@@ -44,8 +44,8 @@ class Moved:
     size_bit: float
     expected_s: float
     moving_s: float
-    """How long the tensor really travelled [s]; NaN if nothing travelled, or this try was not the
-    last one."""
+    """How long the tensor travelled, by the channel's model [s]; NaN if nothing travelled, or this
+    try was not the last one."""
     status: str
     """How the task ended; empty if that is not recorded."""
     answer: str
@@ -260,7 +260,11 @@ def _moving(moved: list[Moved]) -> dict[str, Any]:
 
 
 def _fate(run: Run, tasks: set[int]) -> dict[str, Any]:
-    """How some tasks ended, and how long the answered ones took."""
+    """How some tasks ended, and how long the answered ones took.
+
+    Whether they were in time is judged by the scenario's clock; `observed_in_time` counts those
+    whose devices had the answer by their deadline, this machine's own delays included.
+    """
     outcomes = run['outcomes']
     own = outcomes.where(np.isin(outcomes['task_id'], list(tasks)))
     counts = Counter(own['status'].tolist())
@@ -269,5 +273,8 @@ def _fate(run: Run, tasks: set[int]) -> dict[str, Any]:
         'count': len(own),
         **{status: counts[status] for status in ('done', 'late', 'failed', 'rejected')},
         'completion': ratio(counts['done'], len(own)),
+        'observed_in_time': int(
+            np.sum(own['observed_s'][answered] <= own['deadline_s'][answered])
+        ),
         'latency_s': statistics(own['latency_s'][answered]),
     }

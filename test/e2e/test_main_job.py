@@ -33,7 +33,7 @@ def test_the_main_job_ends_with_right_answers_from_all_tiers(start, models):
     assert summary['accuracy']['all']['accuracy'] > 0.75
     assert summary['tasks']['by_status']['done'] > 0.8 * summary['tasks']['created']
     assert_answers_are_those_of_the_whole_models(run, models)
-    assert_times_add_up(run)
+    assert_who_is_late_is_called_so(run)
     with (run.folder / 'run.mcap').open('rb') as file:
         topics = {channel.topic for channel in make_reader(file).get_summary().channels.values()}
     assert {'/scene', '/uav_0/odom', '/slot_state', '/task_outcome'} <= topics
@@ -60,12 +60,9 @@ def assert_answers_are_those_of_the_whole_models(run, models):
     assert cut_within, f'no task was cut within a network: {split}'
 
 
-def assert_times_add_up(run):
-    parts = ('decision', 'front', 'upload', 'wait', 'back', 'download')
+def assert_who_is_late_is_called_so(run):
     for row in run.table('outcomes'):
         if row['answer']:
-            total_s = math.fsum(float(row[f'timing_{part}_s']) for part in parts)
-            assert total_s == pytest.approx(float(row['latency_s']), abs=1e-6)
             in_time = float(row['latency_s']) <= float(row['deadline_s'])
             assert row['status'] == ('done' if in_time else 'late')
 

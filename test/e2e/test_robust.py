@@ -123,9 +123,15 @@ def test_silent_uavs_lose_no_task_and_come_back(start, calm_answers, kind):
     assert run.finish() == 0, run.output
     run.assert_nothing_lost()
     assert_answers_are_right(run, calm_answers)
-    rows = outcomes_of(run)
+    name, rows = f'uav_{busiest()}', outcomes_of(run)
+    injected = [row for row in run.table('failures') if row['injected_s'] and row['name'] == name]
+    assert [row['kind'] for row in injected] == [kind, 'recover']
+    away = {row['server_name'] for row in rows.values() if 5 <= int(row['slot']) < 7}
+    if kind != 'link':  # whose device hears of it only from the tasks that do not come through
+        assert any(row['noticed_s'] and row['name'] == name for row in run.table('failures'))
+        assert name not in away
     back = [row for row in rows.values() if int(row['slot']) >= 11]
-    assert str(busiest()) in {row['server'] for row in back}
+    assert name in {row['server_name'] for row in back}
 
 
 @pytest.mark.slow
@@ -138,8 +144,7 @@ def test_hundreds_of_slots_with_random_failures_lose_nothing(start, calm_answers
     assert len(rows) == 3000
     assert len({row['kind'] for row in run.table('failures') if row['kind']}) >= 4
     assert run.table('migrations')
-    answered = sum(row['status'] in ('done', 'late') for row in rows.values())
-    assert answered >= 0.98 * len(rows)
+    assert {row['status'] for row in rows.values()} <= {'done', 'late'}
 
 
 @pytest.mark.slow
@@ -164,5 +169,6 @@ def test_alexnet_and_vgg_are_split_and_survive(start, tmp_path):
         run.assert_nothing_lost()
         assert {row['model_id'] for row in run.table('outcomes')} == {'alexnet', 'vgg13', 'vgg16'}
         answers[name] = answers_of(run)
+    assert any(row['noticed_s'] for row in run.table('failures'))
     assert len(answers['stormy']) >= 50
     assert all(answers['calm'][task] == answer for task, answer in answers['stormy'].items())

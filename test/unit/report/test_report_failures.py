@@ -60,12 +60,17 @@ def run(write_tables: Writer) -> Run:
         ],
         outcomes=[
             outcome(1, attempts=2, timing_upload_s=0.05, latency_s=0.4, ended_s=2.5),
-            outcome(2, attempts=3, timing_upload_s=0.2, latency_s=0.8, status='late'),
+            outcome(
+                2, attempts=3, timing_upload_s=0.2, latency_s=0.8, status='late', observed_s=0.8,
+            ),
             outcome(
                 3, status='failed', reason='server_lost: uav_1; then no room', ended_s=2.4,
                 server_name='uav_1', latency_s=0.0,
             ),
-            outcome(4, attempts=2, timing_upload_s=0.3, latency_s=0.45, server_name='local'),
+            outcome(
+                4, attempts=2, timing_upload_s=0.3, latency_s=0.45, server_name='local',
+                observed_s=0.6,
+            ),
             outcome(5, latency_s=0.2),
         ],
     )  # fmt: skip
@@ -136,6 +141,8 @@ def test_tasks_that_were_hit_beside_the_others(run: Run) -> None:
     hit, others = found['tasks']['hit'], found['tasks']['not_hit']
     assert (hit['count'], hit['done'], hit['late'], hit['failed']) == (4, 2, 1, 1)
     assert hit['completion'] == 0.5
+    # task 4 was in time by the models, and 0.1 s late for its device
+    assert hit['observed_in_time'] == 1
     assert hit['latency_s']['mean'] == pytest.approx((0.4 + 0.8 + 0.45) / 3)
     assert (others['count'], others['completion']) == (1, 1.0)
     kill = found['by_kind']['kill']
