@@ -209,7 +209,10 @@ def train(
     minutes: Annotated[float | None, typer.Option(help='CPU-minutes of each run.')] = None,
     profile: Annotated[
         str | None,
-        typer.Option(help='Hyper-parameters: default, paper_table2 or paper_text.'),
+        typer.Option(
+            help='Hyper-parameters: default, or another of config/controllers/SCENARIO/ALGO.yaml, '
+            'such as flat or paper_table2.'
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -271,8 +274,11 @@ def reproduce(
         str, typer.Argument(help='Whose experiments: mllm, maritime, partial or robust.')
     ],
     figure: Annotated[
-        list[int] | None,
-        typer.Option(help='Number of a figure of the paper. Repeatable; default: all.'),
+        list[str] | None,
+        typer.Option(
+            help='Number of a figure of the paper, or name of one of ours, such as failures of '
+            'robust. Repeatable; default: all.'
+        ),
     ] = None,
     table: Annotated[
         list[int] | None,

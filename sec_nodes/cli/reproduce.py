@@ -29,9 +29,10 @@ class Order:
     """What a user asks for."""
 
     experiment: str
-    figures: Sequence[int]
+    figures: Sequence[str]
+    """Numbers of the paper's, names of those that it lacks."""
     tables: Sequence[int]
-    """Without either all are meant."""
+    """Without figures and tables all are meant."""
     quick: bool
     full: bool
     results: Path
@@ -40,7 +41,7 @@ class Order:
     def arguments(self) -> list[str]:
         """The same order for a command line."""
         given = ['reproduce', self.experiment, '--results', str(self.results)]
-        given += [text for number in self.figures for text in ('--figure', str(number))]
+        given += [text for figure in self.figures for text in ('--figure', figure)]
         given += [text for number in self.tables for text in ('--table', str(number))]
         flags = {'--quick': self.quick, '--full': self.full, '--publish': self.publish}
         return [*given, *(name for name, wanted in flags.items() if wanted)]
@@ -89,20 +90,18 @@ def carry_out(order: Order, console: Console, plan: Named | None = None) -> int:
 
 def _exhibits(order: Order, wanted: AnyExperiment) -> list[Exhibit]:
     """Figures and tables that are asked for, in the order of the page; else all there is."""
-    figures = [one for one in wanted.exhibits if isinstance(one, int)]
-    names = [one for one in wanted.exhibits if isinstance(one, str)]
-    tables = [int(name.removeprefix('table')) for name in names if name.startswith('table')]
-    _check_known('figure', order.figures, figures)
-    _check_known('table', order.tables, tables)
-    asked = {*order.figures, *(f'table{number}' for number in order.tables)}
+    titles = {str(one): one for one in wanted.exhibits}
+    tables = {name.removeprefix('table'): name for name in titles if name.startswith('table')}
+    figures = [name for name in titles if name not in tables.values()]
+    asked = [titles[_known('figure', name, figures)] for name in order.figures]
+    asked += [tables[_known('table', str(number), list(tables))] for number in order.tables]
     return [exhibit for exhibit in wanted.exhibits if not asked or exhibit in asked]
 
 
-def _check_known(option: str, asked: Sequence[int], known: Sequence[int]) -> None:
-    for number in asked:
-        if number not in known:
-            numbers = ', '.join(map(str, known)) or 'none'
-            raise ConfigError(f'--{option} {number}: known are {numbers}')
+def _known(option: str, asked: str, known: Sequence[str]) -> str:
+    if asked not in known:
+        raise ConfigError(f'--{option} {asked}: known are {", ".join(known) or "none"}')
+    return asked
 
 
 def _plan(order: Order, wanted: AnyExperiment) -> Named:

@@ -15,7 +15,7 @@ runner = CliRunner()
 def order(**changes):
     values = {
         'experiment': 'mllm',
-        'figures': [4],
+        'figures': ['4'],
         'tables': [],
         'quick': False,
         'full': False,
@@ -35,6 +35,8 @@ def order(**changes):
         (['mllm', '--table', '2'], '--table 2: known are none'),
         (['maritime', '--figure', '2'], '--figure 2: known are 3, 4, 5, 6, 7, 8, 9'),
         (['maritime', '--table', '1'], '--table 1: known are 2'),
+        (['partial', '--figure', 'algorithm'], 'known are 3, 4, 5, 6, 7, algorithm1'),
+        (['robust', '--figure', 'table2'], 'known are 3, 4, 5, failures, moments, progress, re'),
         (['mllm', '--quick', '--full'], '--quick and --full exclude each other'),
     ],
 )
@@ -43,6 +45,26 @@ def test_what_cannot_be_reproduced_is_refused(arguments, words, tmp_path):
     assert result.exit_code == 2
     assert words in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ('experiment', 'figures', 'tables', 'exhibits'),
+    [
+        ('robust', ['failures', '4'], [], {4, 'failures'}),
+        ('maritime', ['4'], [2], {4, 'table2'}),
+        ('partial', [], [], {3, 4, 5, 6, 7, 'algorithm1'}),
+    ],
+)
+def test_figures_are_chosen_by_number_or_name(
+    experiment, figures, tables, exhibits, tmp_path, monkeypatch
+):
+    done = []
+    monkeypatch.setattr(command, 'has_libraries', lambda names: True)
+    monkeypatch.setattr(command, 'reproduce', lambda wanted, these, *_: done.extend(these) or [])
+    what = order(experiment=experiment, figures=figures, tables=tables, results=tmp_path)
+    assert command.carry_out(what, Console()) == 0
+    assert len(done) == len(exhibits)
+    assert set(done) == exhibits
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch):
