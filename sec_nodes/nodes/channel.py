@@ -11,10 +11,11 @@ import numpy as np
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import BadMessageError, CommonParameters, SecNode, run
 from sec_nodes.nodes.clock import to_stamp
-from sec_nodes.nodes.convert import array3, links_message, receivers_from
 from sec_nodes.nodes.relay_links import RelayLinks
+from sec_nodes.nodes.slot_messages import links_message, receivers_from
 from sec_nodes.nodes.timing import Releases, RunTime
 from sec_nodes.nodes.upload_links import UploadLinks
+from sec_nodes.nodes.vector_messages import array3
 from sec_nodes.physics.channel import transmission_time_s
 from sec_nodes.physics.randomness import Stream, uniform
 from sec_nodes.slot import FloatArray, LinkTable

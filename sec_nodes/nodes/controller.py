@@ -9,8 +9,8 @@ from typing import Any
 from sec_nodes.controllers.base import Controller, ControllerError, create
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import CommonParameters, SecNode, run
-from sec_nodes.nodes.convert import decision_message, state_from
 from sec_nodes.nodes.parameters import parameter
+from sec_nodes.nodes.slot_messages import decision_message, state_from
 from sec_offload import msg
 
 

@@ -19,12 +19,12 @@ from sec_nodes.loop.ledger import Ledger
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import SecNode, run
 from sec_nodes.nodes.clock import SimulatedRunClock, WallRunClock
-from sec_nodes.nodes.convert import decision_from
 from sec_nodes.nodes.coordinator_parameters import Parameters
 from sec_nodes.nodes.dispatch import Dispatcher
 from sec_nodes.nodes.losses import Losses
 from sec_nodes.nodes.muster import Muster
 from sec_nodes.nodes.scene import scene_markers
+from sec_nodes.nodes.slot_messages import decision_from
 from sec_nodes.nodes.task_desk import TaskDesk
 from sec_offload import msg
 

@@ -13,9 +13,9 @@ from sec_nodes.loop.store import Segment
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import BadMessageError, SecNode
 from sec_nodes.nodes.clock import to_stamp
-from sec_nodes.nodes.convert import are_finite
 from sec_nodes.nodes.data_messages import segment_message
 from sec_nodes.nodes.timing import Releases
+from sec_nodes.nodes.vector_messages import are_finite
 from sec_nodes.world import World
 from sec_offload import msg
 

@@ -18,16 +18,15 @@ from sec_nodes.loop.ledger import Energy, Task, Timing
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import CommonParameters, SecNode, flown_kind, own_ids, run
 from sec_nodes.nodes.clock import to_stamp
-from sec_nodes.nodes.convert import (
+from sec_nodes.nodes.parameters import parameter
+from sec_nodes.nodes.task_messages import (
     energy_message,
     packet_fields,
-    point,
     request_from,
     timing_message,
-    vector3,
 )
-from sec_nodes.nodes.parameters import parameter
 from sec_nodes.nodes.timing import Releases, RunTime
+from sec_nodes.nodes.vector_messages import point, vector3
 from sec_nodes.slot import LOCAL
 from sec_nodes.world import Sight
 from sec_offload import msg

@@ -13,11 +13,13 @@ from sec_nodes.loop.ledger import Entry, Ledger, Outcome, Try
 from sec_nodes.loop.roster import Roster
 from sec_nodes.loop.screening import Screened, screen
 from sec_nodes.nodes import names
-from sec_nodes.nodes.convert import model_messages, point, request_from, state_from
 from sec_nodes.nodes.failover_desk import Redirected, failover_desk
 from sec_nodes.nodes.mission_desk import mission_desk
 from sec_nodes.nodes.orders import migration_message, order_message
 from sec_nodes.nodes.relay_desk import relay_desk
+from sec_nodes.nodes.slot_messages import model_messages, state_from
+from sec_nodes.nodes.task_messages import request_from
+from sec_nodes.nodes.vector_messages import point
 from sec_nodes.slot import DECLINED, LOCAL, FloatArray, SlotDecision, SlotState
 from sec_nodes.world import World
 from sec_offload import msg

@@ -19,8 +19,8 @@ from sec_nodes.inference.codec import PayloadError, encode
 from sec_nodes.nodes import names
 from sec_nodes.nodes.answering import SplitAnswering, Work
 from sec_nodes.nodes.clock import to_stamp
-from sec_nodes.nodes.convert import packet_fields
 from sec_nodes.nodes.serving import Key, Lane, Served
+from sec_nodes.nodes.task_messages import packet_fields
 from sec_nodes.slot import ModelTable
 from sec_nodes.world.base import Failover
 from sec_offload import msg

@@ -8,7 +8,7 @@ from typing import Any
 
 from sec_nodes.loop.roster import Roster
 from sec_nodes.nodes.base import SecNode
-from sec_nodes.nodes.convert import are_finite
+from sec_nodes.nodes.vector_messages import are_finite
 from sec_nodes.world import World
 from sec_offload import msg
 

@@ -18,11 +18,12 @@ from sec_nodes.loop.relay import (
 )
 from sec_nodes.nodes import names
 from sec_nodes.nodes.clock import to_stamp
-from sec_nodes.nodes.convert import are_finite, packet_fields
 from sec_nodes.nodes.relay_storing import StoringUavs, UavSlot
 from sec_nodes.nodes.relaying import FrameTask
 from sec_nodes.nodes.serving import Lane
+from sec_nodes.nodes.task_messages import packet_fields
 from sec_nodes.nodes.uav import UavNode
+from sec_nodes.nodes.vector_messages import are_finite
 from sec_nodes.scenarios.maritime import stages
 from sec_offload import msg
 

@@ -19,11 +19,11 @@ from sec_nodes.loop.store import FileStore, Segment, StoreError
 from sec_nodes.nodes import names
 from sec_nodes.nodes.answering import Answering, Inferred, SplitAnswering, Work
 from sec_nodes.nodes.clock import to_stamp
-from sec_nodes.nodes.convert import packet_from
 from sec_nodes.nodes.data_messages import check_batch, segment_message, take_in
 from sec_nodes.nodes.parameters import ParameterError
 from sec_nodes.nodes.server import ServerNode
 from sec_nodes.nodes.serving import NETWORK_QUEUE, Lane
+from sec_nodes.nodes.task_messages import packet_from
 from sec_nodes.world import manifest_id
 from sec_offload import msg
 

@@ -9,9 +9,9 @@ from sec_nodes.loop.satellites import SatelliteView
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import flown_kind, own_ids, run
 from sec_nodes.nodes.clock import to_stamp
-from sec_nodes.nodes.convert import point, vector3
 from sec_nodes.nodes.server import ServerNode, with_energy
 from sec_nodes.nodes.serving import Lane, ServerParameters
+from sec_nodes.nodes.vector_messages import point, vector3
 from sec_nodes.slot import ServerKind
 from sec_offload import msg
 

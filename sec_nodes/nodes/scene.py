@@ -10,7 +10,7 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from sec_nodes.nodes import names
-from sec_nodes.nodes.convert import point
+from sec_nodes.nodes.vector_messages import point
 from sec_nodes.slot import LOCAL, FloatArray, ServerKind, SlotState
 from sec_offload import msg
 

@@ -26,8 +26,8 @@ from sec_nodes.nodes.answering import (
 )
 from sec_nodes.nodes.base import CommonParameters, SecNode
 from sec_nodes.nodes.clock import to_stamp
-from sec_nodes.nodes.convert import packet_from
 from sec_nodes.nodes.parameters import ParameterError, parameter
+from sec_nodes.nodes.task_messages import packet_from
 from sec_nodes.nodes.timing import Releases, RunTime
 from sec_nodes.world import Server, World, manifest_id
 from sec_offload import msg

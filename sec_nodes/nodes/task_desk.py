@@ -9,7 +9,7 @@ from typing import Any
 from sec_nodes.loop.ledger import Entry, Ledger, Outcome
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import SecNode
-from sec_nodes.nodes.convert import answer_from, outcome_message, task_from
+from sec_nodes.nodes.task_messages import answer_from, outcome_message, task_from
 from sec_nodes.scenarios.offloading import Offloading
 from sec_nodes.slot import LOCAL
 from sec_offload import msg

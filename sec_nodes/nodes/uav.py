@@ -13,11 +13,11 @@ from nav_msgs.msg import Odometry, Path
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import flown_kind, own_ids, run
 from sec_nodes.nodes.clock import to_stamp
-from sec_nodes.nodes.convert import array3, point, vector3
 from sec_nodes.nodes.handover import Handovers
 from sec_nodes.nodes.parameters import parameter
 from sec_nodes.nodes.server import BATTERY_EMPTY, ServerNode, with_energy
 from sec_nodes.nodes.serving import Lane, ServerParameters
+from sec_nodes.nodes.vector_messages import array3, point, vector3
 from sec_nodes.slot import FloatArray, ServerKind
 from sec_offload import msg
 

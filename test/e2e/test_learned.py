@@ -81,7 +81,7 @@ def assert_decided(message, state, decision):
 
 
 def test_the_node_decides_as_offline(start, fleet, policy, world):
-    from sec_nodes.nodes.convert import state_from
+    from sec_nodes.nodes.slot_messages import state_from
 
     changes = [part for key, value in CHANGES.items() for part in ('--set', f'{key}={value}')]
     environment = {

@@ -11,7 +11,7 @@ import yaml
 from sec_nodes.inference.codec import encode
 from sec_nodes.inference.engine import SplitModel
 from sec_nodes.inference.pictures import RenderedPictures
-from sec_nodes.nodes.convert import packet_fields
+from sec_nodes.nodes.task_messages import packet_fields
 from sec_nodes.paths import config_dir
 from sec_offload import msg
 

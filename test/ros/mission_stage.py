@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from sec_nodes.nodes.convert import point
+from sec_nodes.nodes.vector_messages import point
 from sec_nodes.paths import config_dir
 from sec_offload import msg
 

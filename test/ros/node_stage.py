@@ -23,8 +23,8 @@ from sec_nodes.loop.ledger import Ledger, Task
 from sec_nodes.loop.roster import Roster
 from sec_nodes.nodes import names
 from sec_nodes.nodes.base import is_matched
-from sec_nodes.nodes.convert import point, vector3
 from sec_nodes.nodes.dispatch import Dispatcher
+from sec_nodes.nodes.vector_messages import point, vector3
 from sec_nodes.paths import config_dir
 from sec_nodes.slot import ServerKind
 from sec_nodes.world import World

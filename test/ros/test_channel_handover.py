@@ -14,7 +14,7 @@ from failover_stage import order_of, robust_file
 from node_stage import Stage, server_state
 
 from sec_nodes.nodes import names
-from sec_nodes.nodes.convert import point
+from sec_nodes.nodes.vector_messages import point
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.world import World, build_world
 from sec_offload import msg

@@ -16,7 +16,8 @@ from node_stage import TIMEOUT_S, Stage, link_request, survey_file
 
 from sec_nodes.loop.links import link_table
 from sec_nodes.nodes import names
-from sec_nodes.nodes.convert import array3, links_from, receivers_from
+from sec_nodes.nodes.slot_messages import links_from, receivers_from
+from sec_nodes.nodes.vector_messages import array3
 from sec_nodes.physics.randomness import Stream, uniform
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.slot import LinkTable

@@ -17,13 +17,8 @@ from node_stage import Stage, link_request, slot_dispatcher
 from sec_nodes.controllers.base import Controller, create
 from sec_nodes.loop.links import link_table
 from sec_nodes.nodes import names
-from sec_nodes.nodes.convert import (
-    array3,
-    decision_from,
-    links_message,
-    receivers_from,
-    state_from,
-)
+from sec_nodes.nodes.slot_messages import decision_from, links_message, receivers_from, state_from
+from sec_nodes.nodes.vector_messages import array3
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.slot import SlotDecision
 from sec_nodes.world import World, build_world

@@ -16,16 +16,10 @@ from failover_stage import robust_file  # noqa: E402
 from node_stage import next_domain, server_state  # noqa: E402
 
 from sec_nodes.loop.ledger import Task  # noqa: E402
-from sec_nodes.nodes.convert import (  # noqa: E402
-    array3,
-    decision_message,
-    links_message,
-    point,
-    receivers_from,
-    request_from,
-    vector3,
-)
 from sec_nodes.nodes.coordinator import CoordinatorNode  # noqa: E402
+from sec_nodes.nodes.slot_messages import decision_message, links_message, receivers_from  # noqa: E402
+from sec_nodes.nodes.task_messages import request_from  # noqa: E402
+from sec_nodes.nodes.vector_messages import array3, point, vector3  # noqa: E402
 from sec_nodes.scenarios.registry import read_flown  # noqa: E402
 from sec_nodes.slot import LOCAL, SlotDecision, task_number  # noqa: E402
 from sec_offload import msg  # noqa: E402

@@ -18,7 +18,8 @@ from sec_nodes.inference.engine import SplitModel
 from sec_nodes.inference.pictures import FolderPictures, Picture, RenderedPictures
 from sec_nodes.loop.devices import DeviceFleet
 from sec_nodes.nodes import names
-from sec_nodes.nodes.convert import packet_from, point, request_from
+from sec_nodes.nodes.task_messages import packet_from, request_from
+from sec_nodes.nodes.vector_messages import point
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.slot import LOCAL, TASKS_PER_DEVICE
 from sec_offload import msg

@@ -19,7 +19,7 @@ from sec_nodes.inference.engine import SplitModel
 from sec_nodes.inference.pictures import RenderedPictures
 from sec_nodes.inference.programs import Head, fingerprint, program_of
 from sec_nodes.nodes import names
-from sec_nodes.nodes.convert import packet_from, request_from
+from sec_nodes.nodes.task_messages import packet_from, request_from
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.slot import LOCAL
 from sec_nodes.world import World, build_world

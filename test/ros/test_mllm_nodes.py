@@ -19,7 +19,7 @@ from stand_in_language import LOADER, PID_FILE, SLOW_S, models_folder, words_of
 from sec_nodes.inference.codec import decode, encode
 from sec_nodes.inference.sea.questions import picture_named
 from sec_nodes.nodes import names
-from sec_nodes.nodes.convert import packet_fields, packet_from
+from sec_nodes.nodes.task_messages import packet_fields, packet_from
 from sec_nodes.scenarios.mllm import Mllm
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.slot import LOCAL

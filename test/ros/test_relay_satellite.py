@@ -21,8 +21,8 @@ from sec_nodes.inference.pictures import RenderedPictures
 from sec_nodes.loop.recorded import contents
 from sec_nodes.loop.store import Segment
 from sec_nodes.nodes import names
-from sec_nodes.nodes.convert import packet_fields
 from sec_nodes.nodes.data_messages import segment_message
+from sec_nodes.nodes.task_messages import packet_fields
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.world import build_world
 from sec_offload import msg

@@ -14,7 +14,7 @@ from node_stage import Stage
 
 from sec_nodes.loop.satellites import SatelliteNetwork
 from sec_nodes.nodes import names
-from sec_nodes.nodes.convert import array3
+from sec_nodes.nodes.vector_messages import array3
 from sec_nodes.scenarios.registry import read_settings
 from sec_offload import msg
 

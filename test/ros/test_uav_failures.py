@@ -21,7 +21,7 @@ from node_stage import TIMEOUT_S, Stage, survey_file
 from sec_nodes.inference.codec import decode
 from sec_nodes.inference.engine import SplitModel
 from sec_nodes.nodes import names
-from sec_nodes.nodes.convert import packet_from
+from sec_nodes.nodes.task_messages import packet_from
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.world import World, build_world
 from sec_offload import msg

@@ -18,7 +18,7 @@ from sec_nodes.inference.codec import encode
 from sec_nodes.inference.engine import SplitModel
 from sec_nodes.inference.pictures import RenderedPictures
 from sec_nodes.nodes import names
-from sec_nodes.nodes.convert import packet_fields
+from sec_nodes.nodes.task_messages import packet_fields
 from sec_nodes.scenarios.registry import read_settings
 from sec_nodes.world import build_world
 from sec_offload import msg

@@ -22,7 +22,7 @@ from sec_nodes.inference.manifest import load_manifest
 from sec_nodes.loop.ledger import Answer, Energy, Ledger, Outcome, Task, Timing, Try
 from sec_nodes.loop.links import Receivers
 from sec_nodes.loop.roster import Roster
-from sec_nodes.nodes import convert
+from sec_nodes.nodes import slot_messages, task_messages, vector_messages
 from sec_nodes.nodes.base import BadMessageError
 from sec_nodes.nodes.dispatch import Dispatcher
 from sec_nodes.scenarios.registry import read_settings
@@ -79,18 +79,18 @@ def link_tables(draw: Any, devices: int = 3, servers: int = 2) -> LinkTable:
 @quick
 @given(link_tables())
 def test_links_come_back_as_they_went(links: LinkTable) -> None:
-    message = convert.links_message(7, [1, 4, 2**32 - 1], [0, 1], links)
+    message = slot_messages.links_message(7, [1, 4, 2**32 - 1], [0, 1], links)
     assert list(message.device_id) == [1, 4, 2**32 - 1]
-    assert_equal(convert.links_from(through(message)), links)
+    assert_equal(slot_messages.links_from(through(message)), links)
 
 
 @quick
 @given(link_tables(), st.sampled_from(list(LinkTable.__dataclass_fields__)))
 def test_links_of_the_wrong_length_are_refused(links: LinkTable, name: str) -> None:
-    message = convert.links_message(7, [1, 2, 3], [0, 1], links)
+    message = slot_messages.links_message(7, [1, 2, 3], [0, 1], links)
     setattr(message, name, list(getattr(message, name))[:-1])
     with pytest.raises(BadMessageError, match=name):
-        convert.links_from(message)
+        slot_messages.links_from(message)
 
 
 @pytest.fixture(scope='module')
@@ -115,8 +115,8 @@ def reports(draw: Any) -> tuple[Any, ...]:
     """What three devices and two servers report: two tasks, motion, and the links between."""
     devices = [
         [
-            convert.point(column(draw, 3)),
-            convert.vector3(column(draw, 3)),
+            vector_messages.point(column(draw, 3)),
+            vector_messages.vector3(column(draw, 3)),
             draw(positive),
             draw(positive),
             draw(st.booleans()),
@@ -127,8 +127,8 @@ def reports(draw: Any) -> tuple[Any, ...]:
         msg.ServerState(
             server_id=number,
             kind=number,
-            position=convert.point(column(draw, 3)),
-            velocity=convert.vector3(column(draw, 3)),
+            position=vector_messages.point(column(draw, 3)),
+            velocity=vector_messages.vector3(column(draw, 3)),
             model_id=('scene-s', 'scene-l')[number],
             flop_s=draw(positive),
             compute_power_w=draw(positive),
@@ -170,7 +170,7 @@ def make_message(world: SurveyWorld, gathered: tuple[Any, ...]) -> msg.SlotState
     dispatcher = Dispatcher(world, create('local_only', world.scenario), ledger)
     dispatcher.gather(5, first, second, ['uav_0', 'satellite_0'])
     return dispatcher.make_state(
-        convert.links_message(5, [0, 1, 2], [0, 1], links), 5.0, world.settings.slot_s
+        slot_messages.links_message(5, [0, 1, 2], [0, 1], links), 5.0, world.settings.slot_s
     )
 
 
@@ -178,7 +178,7 @@ def make_message(world: SurveyWorld, gathered: tuple[Any, ...]) -> msg.SlotState
 @given(gathered=reports())
 def test_a_state_says_what_was_reported(world: SurveyWorld, gathered: tuple[Any, ...]) -> None:
     devices, servers, tasks, links = gathered
-    state = convert.state_from(through(make_message(world, gathered)), 'scene-s')
+    state = slot_messages.state_from(through(make_message(world, gathered)), 'scene-s')
     assert_equal(state.links, links)
     assert_equal(state.models, world.scenario.models)
     assert (state.slot, state.time_s, state.slot_s) == (5, 5.0, 1.0)
@@ -190,10 +190,10 @@ def test_a_state_says_what_was_reported(world: SurveyWorld, gathered: tuple[Any,
         for name in ('created_s', 'deadline_s', 'accuracy', 'answer_bit'):
             assert getattr(state.tasks, name)[row] == getattr(task, name)
     np.testing.assert_array_equal(
-        state.devices.position_m, convert.array3([device[0] for device in devices])
+        state.devices.position_m, vector_messages.array3([device[0] for device in devices])
     )
     np.testing.assert_array_equal(
-        state.devices.velocity_m_s, convert.array3([device[1] for device in devices])
+        state.devices.velocity_m_s, vector_messages.array3([device[1] for device in devices])
     )
     assert state.devices.flop_s.tolist() == [device[2] for device in devices]
     assert state.devices.backlog_s.tolist() == [device[3] for device in devices]
@@ -206,7 +206,7 @@ def test_a_state_says_what_was_reported(world: SurveyWorld, gathered: tuple[Any,
 
 
 EXAMPLE = (
-    [[convert.point((1, 2, 3)), convert.vector3((0, 0, 0)), 1e8, 0.0, False]] * 3,
+    [[vector_messages.point((1, 2, 3)), vector_messages.vector3((0, 0, 0)), 1e8, 0.0, False]] * 3,
     [msg.ServerState(server_id=n, kind=n, model_id=('scene-s', 'scene-l')[n]) for n in (0, 1)],
     [Task(n, n, 5, 5.0, 1.0, 0.5, 8.0) for n in (0, 1)],
     LinkTable(
@@ -242,19 +242,19 @@ def decisions(draw: Any) -> SlotDecision:
 def test_a_decision_comes_back_in_the_order_of_the_tasks(
     world: SurveyWorld, decision: SlotDecision, order: list[int]
 ) -> None:
-    state = convert.state_from(make_message(world, EXAMPLE), 'scene-s')
-    message = convert.decision_message(state, decision)
+    state = slot_messages.state_from(make_message(world, EXAMPLE), 'scene-s')
+    message = slot_messages.decision_message(state, decision)
     message.tasks = [message.tasks[row] for row in order]
-    got, unknown = convert.decision_from(through(message), state)
+    got, unknown = slot_messages.decision_from(through(message), state)
     assert unknown == 0
     assert_equal(got, decision)
 
 
 def test_what_a_decision_leaves_out_or_says_twice_is_no_server(world: SurveyWorld) -> None:
-    state = convert.state_from(make_message(world, EXAMPLE), 'scene-s')
+    state = slot_messages.state_from(make_message(world, EXAMPLE), 'scene-s')
     twice = [msg.TaskDecision(task_id=0, server=0), msg.TaskDecision(task_id=0, server=1)]
     stranger = msg.TaskDecision(task_id=2**64 - 1, server=0)
-    got, unknown = convert.decision_from(msg.SlotDecision(tasks=[*twice, stranger]), state)
+    got, unknown = slot_messages.decision_from(msg.SlotDecision(tasks=[*twice, stranger]), state)
     assert unknown == 1
     assert (got.server >= state.n_servers).all()
     np.testing.assert_array_equal(got.uav_goal_m, state.servers.position_m[:1])
@@ -272,15 +272,15 @@ def report_of(answer: Answer) -> msg.TaskReport:
         **{
             name: value for name, value in vars(answer).items() if name not in ('timing', 'energy')
         },
-        timing=convert.timing_message(answer.timing),
-        energy=convert.energy_message(answer.energy),
+        timing=task_messages.timing_message(answer.timing),
+        energy=task_messages.energy_message(answer.energy),
     )
 
 
 @quick
 @given(answers)
 def test_an_answer_comes_back_as_it_went(answer: Answer) -> None:
-    assert convert.answer_from(through(report_of(answer))) == answer
+    assert task_messages.answer_from(through(report_of(answer))) == answer
 
 
 @pytest.mark.parametrize('name', ['answered_s', 'upload_s', 'back_j'])
@@ -295,7 +295,7 @@ def test_an_answer_without_a_time_or_energy_is_refused(name: str, value: float) 
     else:
         answer = replace(answer, energy=replace(energy, back_j=value))
     with pytest.raises(BadMessageError, match='task 0'):
-        convert.answer_from(report_of(answer))
+        task_messages.answer_from(report_of(answer))
 
 
 @quick
@@ -312,8 +312,8 @@ def test_an_outcome_says_everything(
 ) -> None:
     last = Try(4, 'scene-l', 3, 0.5, 0.25, LOCAL, 'greedy', 1.0)
     outcome = Outcome(task, status, reason, 2, last, answer)
-    got = through(convert.outcome_message(outcome, 'satellite_1', 0.95, declined=False))
-    assert convert.task_from(through(convert.request_from(task)), task.slot) == task
+    got = through(task_messages.outcome_message(outcome, 'satellite_1', 0.95, declined=False))
+    assert task_messages.task_from(through(task_messages.request_from(task)), task.slot) == task
     for name in ('task_id', 'device_id', 'slot', 'created_s', 'deadline_s'):
         assert getattr(got, name) == getattr(task, name)
     assert got.accuracy_required == task.accuracy
@@ -333,13 +333,13 @@ def test_an_outcome_says_everything(
 
 def test_an_outcome_without_a_try_was_declined() -> None:
     outcome = Outcome(Task(1, 2, 3, 4.0, 5.0, 0.5, 6.0), Status.REJECTED, 'no', 0, None, None)
-    got = convert.outcome_message(outcome, '', 0.0, declined=True)
+    got = task_messages.outcome_message(outcome, '', 0.0, declined=True)
     assert (got.server, got.server_name, got.controller, got.attempts) == (DECLINED, '', '', 0)
 
 
 def test_a_task_with_a_number_that_is_too_large_is_rejected_at_once() -> None:
     request = msg.TaskRequest(task_id=2**63, deadline_s=1.0)
-    rejected = Ledger(3).enter(convert.task_from(request, 0))
+    rejected = Ledger(3).enter(task_messages.task_from(request, 0))
     assert rejected is not None
     assert rejected.status is Status.REJECTED
     assert 'task_id' in rejected.reason
@@ -354,8 +354,8 @@ def test_a_task_with_a_number_that_is_too_large_is_rejected_at_once() -> None:
 )  # fmt: skip
 def test_a_tensor_is_decoded_from_the_message_as_from_the_packet(tensor: Any, codec: str) -> None:
     packet = encode(tensor, codec)
-    message = through(msg.Payload(**convert.packet_fields(packet)))
-    got = convert.packet_from(message)
+    message = through(msg.Payload(**task_messages.packet_fields(packet)))
+    got = task_messages.packet_from(message)
     assert got == packet
     np.testing.assert_array_equal(decode(got), decode(packet))
 
@@ -367,7 +367,7 @@ def test_receivers_come_from_server_states(data: Any) -> None:
         msg.ServerState(
             kind=number,
             receiver=data.draw(st.integers(0, 2**32 - 1)),
-            receiver_position=convert.point(column(data.draw, 3)),
+            receiver_position=vector_messages.point(column(data.draw, 3)),
             in_view=data.draw(st.booleans()),
             hops=data.draw(st.integers(0, 99)),
             isl_m=data.draw(positive),
@@ -376,11 +376,11 @@ def test_receivers_come_from_server_states(data: Any) -> None:
         )
         for number in range(2)
     ]
-    got = convert.receivers_from([through(state) for state in states])
+    got = slot_messages.receivers_from([through(state) for state in states])
     for item in fields(Receivers):
         if item.name != 'position_m':
             expected = [getattr(state, item.name) for state in states]
             assert getattr(got, item.name).tolist() == expected
     np.testing.assert_array_equal(
-        got.position_m, convert.array3([state.receiver_position for state in states])
+        got.position_m, vector_messages.array3([state.receiver_position for state in states])
     )
