@@ -17,7 +17,7 @@ from sec_nodes.nodes.timing import Releases, RunTime
 from sec_nodes.nodes.upload_links import UploadLinks
 from sec_nodes.nodes.vector_messages import array3
 from sec_nodes.physics.channel import transmission_time_s
-from sec_nodes.physics.randomness import Stream, uniform
+from sec_nodes.physics.randomness import Stream, load_distributions, uniform
 from sec_nodes.slot import FloatArray, LinkTable
 from sec_offload import msg
 
@@ -67,6 +67,7 @@ class ChannelNode(SecNode):
         self.flights: dict[Key, Flight] = {}
         self.early: dict[Key, msg.Payload] = {}
         self.dead_links: set[int] = set()
+        load_distributions()
 
         self.tables = self.advertise(names.LINK_TABLE)
         self.tokens = self.advertise(names.TOKEN)

@@ -27,6 +27,7 @@ from sec_nodes.nodes.task_messages import (
 )
 from sec_nodes.nodes.timing import Releases, RunTime
 from sec_nodes.nodes.vector_messages import point, vector3
+from sec_nodes.physics.randomness import load_distributions
 from sec_nodes.slot import LOCAL
 from sec_nodes.world import Sight
 from sec_offload import msg
@@ -110,6 +111,7 @@ class DeviceNode(SecNode):
         self.releases = Releases(self.time)
         self.worker = ThreadPoolExecutor(1, thread_name_prefix='inference')
         self.last_report: msg.DeviceReport | None = None
+        load_distributions()
 
         self.reports = self.advertise(names.DEVICE_REPORT)
         self.payloads = self.advertise(names.PAYLOAD_TX)

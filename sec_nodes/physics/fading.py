@@ -12,8 +12,8 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from numpy.typing import DTypeLike, NDArray
-from scipy import special
 
 from sec_nodes.physics.checks import FloatArray, Floats, require_nonnegative, require_positive
 
@@ -54,7 +54,7 @@ def rician_power(kappa: float, level: FloatArray, turn: FloatArray) -> FloatArra
 @lru_cache
 def _gamma_medians(shape: float) -> FloatArray:
     """Return the medians of the slices of a gamma distribution of scale 1; they are shared."""
-    medians = np.asarray(special.gammaincinv(shape, (np.arange(SLICES) + 0.5) / SLICES))
+    medians = np.asarray(scipy.special.gammaincinv(shape, (np.arange(SLICES) + 0.5) / SLICES))
     medians.flags.writeable = False
     return medians
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse, spatial
-from scipy.sparse import csgraph
 
 from sec_nodes.physics.checks import FloatArray, IntArray, require_finite, require_last_axis
 from sec_nodes.physics.constants import EARTH_EQUATORIAL_RADIUS_M
@@ -53,7 +52,7 @@ def nearest_links(positions_m: FloatArray, neighbours: int) -> IntArray:
             'A satellite cannot have more neighbours than there are others.'
         )
     # The nearest point to a satellite is itself; ask for one more and drop self-links below.
-    _, nearest = spatial.cKDTree(positions_m).query(positions_m, k=neighbours + 1)
+    _, nearest = scipy.spatial.cKDTree(positions_m).query(positions_m, k=neighbours + 1)
     here = np.repeat(np.arange(count), neighbours + 1)
     return _unique_links(np.stack([here, nearest.ravel()], axis=-1))
 
@@ -96,11 +95,11 @@ def isl_routes(
     usable = clear_links(positions_m, links.reshape(-1, 2))
     length = np.linalg.norm(positions_m[usable[:, 0]] - positions_m[usable[:, 1]], axis=-1)
     # A sparse graph drops edges of length 0, so satellites in one place stay a millimetre apart.
-    graph = sparse.coo_array(
+    graph = scipy.sparse.coo_array(
         (np.maximum(length, 1e-3), (usable[:, 0], usable[:, 1])), shape=(count, count)
     ).tocsr()
     starts, row = np.unique(sources, return_inverse=True)
-    distance, previous = csgraph.dijkstra(
+    distance, previous = scipy.sparse.csgraph.dijkstra(
         graph, directed=False, indices=starts, return_predecessors=True
     )
     row = row.reshape(-1, 1)

@@ -14,8 +14,8 @@ from __future__ import annotations
 from enum import IntEnum
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from scipy import special
 
 from sec_nodes.physics.checks import FloatArray, IntArray, require_nonnegative, require_positive
 
@@ -68,6 +68,14 @@ def uniform(
     return _open_interval(_bits(seed, stream, _Kind.UNIFORM, entity, slot, draws))
 
 
+def load_distributions() -> None:
+    """Load what the draws below take, a quarter of a second, before time counts.
+
+    Scipy loads its parts when they are used first; many who import this never draw.
+    """
+    normal(0, 0, 0, 0, 1)
+
+
 def normal(
     seed: ArrayLike, stream: int, entity: ArrayLike, slot: ArrayLike, draws: int
 ) -> FloatArray:
@@ -76,7 +84,7 @@ def normal(
     Arguments and errors as `uniform`.
     """
     bits = _bits(seed, stream, _Kind.NORMAL, entity, slot, draws)
-    return np.asarray(special.ndtri(_open_interval(bits)))
+    return np.asarray(scipy.special.ndtri(_open_interval(bits)))
 
 
 def poisson(
@@ -92,11 +100,11 @@ def poisson(
     level = _open_interval(_bits(seed, stream, _Kind.POISSON, entity, slot, draws))
     rate = np.broadcast_to(np.asarray(mean, dtype=float)[..., None], level.shape)
     # pdtrik inverts the CDF continued to real counts; round up, then correct its rounding.
-    count = np.ceil(special.pdtrik(level, np.where(rate > 0, rate, 1.0)))
+    count = np.ceil(scipy.special.pdtrik(level, np.where(rate > 0, rate, 1.0)))
     count = np.where(np.isfinite(count) & (count > 0), count, 0.0)
     below = np.maximum(count - 1, 0.0)
-    count = np.where(special.pdtr(below, rate) >= level, below, count)
-    count = np.where(special.pdtr(count, rate) < level, count + 1, count)
+    count = np.where(scipy.special.pdtr(below, rate) >= level, below, count)
+    count = np.where(scipy.special.pdtr(count, rate) < level, count + 1, count)
     return np.where(rate > 0, count, 0.0).astype(np.int64)
 
 
@@ -110,7 +118,7 @@ def gamma(
     """
     require_positive('shape', shape, 'Pass the shape parameter of the gamma distribution.')
     level = _open_interval(_bits(seed, stream, _Kind.GAMMA, entity, slot, draws))
-    return np.asarray(special.gammaincinv(np.asarray(shape, dtype=float)[..., None], level))
+    return np.asarray(scipy.special.gammaincinv(np.asarray(shape, dtype=float)[..., None], level))
 
 
 def word_source(seed: ArrayLike, stream: int, entity: ArrayLike) -> U64:

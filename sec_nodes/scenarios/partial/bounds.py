@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 
 from sec_nodes.physics.energy import computing_energy_j, propulsion_power_w
 from sec_nodes.physics.urban import rate_bit_s
@@ -64,9 +65,7 @@ def _least_service_j(
 
 def least_power_w(settings: PartialSettings) -> float:
     """P(min(v*, V_max)) [W]: the least propulsion power (1) at an allowed speed."""
-    from scipy import optimize  # takes most of a second to import, and nodes ask for no bounds
-
-    found = optimize.minimize_scalar(
+    found = scipy.optimize.minimize_scalar(
         lambda speed: float(propulsion_power_w(speed, settings.wing)),
         bounds=(0.0, settings.uavs.speed_m_s),
         method='bounded',

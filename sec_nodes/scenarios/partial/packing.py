@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import optimize, sparse
+import scipy
 
 from sec_nodes.scenarios.partial.instance import GIGAHERTZ
 from sec_nodes.slot import FloatArray, IntArray
@@ -50,24 +50,24 @@ def parting(
     load = np.where(possible, cpu_hz, 0.0) / GIGAHERTZ
     column = np.arange(n_uavs * n_tasks)
     owner, task = np.divmod(column, n_tasks)
-    capacity = sparse.csr_array((load.ravel(), (owner, column)), shape=(n_uavs, len(column)))
-    service = sparse.csr_array((np.ones(len(column)), (task, column)))
+    capacity = scipy.sparse.csr_array((load.ravel(), (owner, column)), shape=(n_uavs, len(column)))
+    service = scipy.sparse.csr_array((np.ones(len(column)), (task, column)))
     constraints = [
-        optimize.LinearConstraint(capacity, -np.inf, free_hz / GIGAHERTZ * (1 + _ROUNDING)),
-        optimize.LinearConstraint(service, 1.0, 1.0),
+        scipy.optimize.LinearConstraint(capacity, -np.inf, free_hz / GIGAHERTZ * (1 + _ROUNDING)),
+        scipy.optimize.LinearConstraint(service, 1.0, 1.0),
     ]
     if apart:
         member = np.zeros((len(apart), n_tasks))
         for row, group in enumerate(apart):
             member[row, group] = 1.0
-        each = sparse.kron(sparse.eye_array(n_uavs), member, format='csr')
+        each = scipy.sparse.kron(scipy.sparse.eye_array(n_uavs), member, format='csr')
         most = np.tile(member.sum(axis=1) - 1.0, n_uavs)
-        constraints.append(optimize.LinearConstraint(each, -np.inf, most))
-    found = optimize.milp(
+        constraints.append(scipy.optimize.LinearConstraint(each, -np.inf, most))
+    found = scipy.optimize.milp(
         c=np.zeros(len(column)),
         constraints=constraints,
         integrality=np.ones(len(column)),
-        bounds=optimize.Bounds(0.0, possible.ravel().astype(float)),
+        bounds=scipy.optimize.Bounds(0.0, possible.ravel().astype(float)),
         options={'node_limit': _MOST_NODES},
     )
     if found.x is None:

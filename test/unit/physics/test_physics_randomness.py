@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy import special, stats
@@ -173,3 +176,20 @@ def test_pair_is_unique_and_ordered():
 def test_wrong_addresses_are_named(call, named):
     with pytest.raises(ValueError, match=named):
         call()
+
+
+def test_distributions_are_loaded_by_those_who_draw_and_before_they_do():
+    script = """
+import sys
+from sec_nodes import world
+from sec_nodes.physics import randomness
+assert 'scipy.special' not in sys.modules, 'loaded for nodes that never draw'
+randomness.load_distributions()
+loaded = set(sys.modules)
+randomness.normal(1, 0, 0, 0, 1)
+randomness.poisson(1, 0, 0, 0, 1, 3.0)
+randomness.gamma(1, 0, 0, 0, 1, 2.0)
+assert set(sys.modules) == loaded, 'loaded while time counts'
+"""
+    ended = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
