@@ -7,7 +7,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -161,10 +162,15 @@ def is_matched(node: Node, endpoint: Any) -> bool:
     return bool(0 < known <= matched)
 
 
-def flown_kind(name: str) -> str:
+@contextmanager
+def flown_kind(name: str) -> Iterator[str]:
     """What the scenario that a node of this name will be told to fly needs beyond single slots.
 
-    Returns:
+    The node is made within the context. Parameters are read by a node of the same name, which goes
+    after that: the last node of a process takes its participant along, and others would have to
+    forget that one and find the next.
+
+    Yields:
         `relays`: UAVs pass things on; `missions`: plans are flown, and uploads take many slots;
         empty if neither.
 
@@ -174,13 +180,13 @@ def flown_kind(name: str) -> str:
     """
     probe = Node(name, enable_rosout=False, start_parameter_services=False)
     try:
-        scenario = read_parameters(probe, CommonParameters).scenario
+        settings = read_flown(read_parameters(probe, CommonParameters).scenario)
+        if has_storage(settings):
+            yield 'relays'
+        else:
+            yield 'missions' if has_missions(settings) else ''
     finally:
         probe.destroy_node()
-    settings = read_flown(scenario)
-    if has_storage(settings):
-        return 'relays'
-    return 'missions' if has_missions(settings) else ''
 
 
 def own_ids(text: str, count: int) -> list[int]:

@@ -400,11 +400,12 @@ class DeviceNode(SecNode):
 
 def make() -> DeviceNode:
     """The node as its scenario needs it."""
-    if flown_kind('device') != 'missions':
-        return DeviceNode()
-    from sec_nodes.nodes.mission_device import MissionDeviceNode
+    with flown_kind('device') as kind:
+        if kind != 'missions':
+            return DeviceNode()
+        from sec_nodes.nodes.mission_device import MissionDeviceNode
 
-    return MissionDeviceNode()
+        return MissionDeviceNode()
 
 
 def main(args: list[str] | None = None) -> None:

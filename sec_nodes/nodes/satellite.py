@@ -103,11 +103,12 @@ class SatelliteNode(ServerNode):
 
 def make() -> SatelliteNode:
     """The node as its scenario needs it."""
-    if flown_kind('satellite') != 'relays':
-        return SatelliteNode()
-    from sec_nodes.nodes.relay_satellite import RelaySatelliteNode
+    with flown_kind('satellite') as kind:
+        if kind != 'relays':
+            return SatelliteNode()
+        from sec_nodes.nodes.relay_satellite import RelaySatelliteNode
 
-    return RelaySatelliteNode()
+        return RelaySatelliteNode()
 
 
 def main(args: list[str] | None = None) -> None:

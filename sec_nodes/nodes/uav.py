@@ -191,16 +191,16 @@ def _pose(stamp: Any, position_m: Any, yaw_rad: float) -> PoseStamped:
 
 def make() -> UavNode:
     """The node as its scenario needs it."""
-    kind = flown_kind('uav')
-    if kind == 'relays':
-        from sec_nodes.nodes.relay_uav import RelayUavNode
+    with flown_kind('uav') as kind:
+        if kind == 'relays':
+            from sec_nodes.nodes.relay_uav import RelayUavNode
 
-        return RelayUavNode()
-    if kind == 'missions':
-        from sec_nodes.nodes.mission_uav import MissionUavNode
+            return RelayUavNode()
+        if kind == 'missions':
+            from sec_nodes.nodes.mission_uav import MissionUavNode
 
-        return MissionUavNode()
-    return UavNode()
+            return MissionUavNode()
+        return UavNode()
 
 
 def main(args: list[str] | None = None) -> None:
