@@ -128,6 +128,11 @@ class CoordinatorNode(SecNode):
         return self.slot_start_s if self.clock.lockstep else self.clock.now_s()
 
     @property
+    def is_gathering(self) -> bool:
+        """Whether the slot has been opened, and reports are awaited."""
+        return self.phase is Phase.GATHERING
+
+    @property
     def is_serving(self) -> bool:
         """Whether the slot has been decided."""
         return self.phase is Phase.SERVING
@@ -265,7 +270,8 @@ class CoordinatorNode(SecNode):
 
     def ask_for_links(self) -> None:
         """Everybody has reported: where does that leave the links?"""
-        self.dispatcher.gather(self.slot, self.devices, self.servers, self.names)
+        serving = self.losses.serving()
+        self.dispatcher.gather(self.slot, self.devices, self.servers, serving, self.names)
         self.dispatcher.link_request.header.stamp = self.clock.stamp(self.slot_start_s)
         self.enter(Phase.LINKING)
         self.requests.publish(self.dispatcher.link_request)
@@ -317,7 +323,6 @@ class CoordinatorNode(SecNode):
             self.complain(
                 'plan that cannot be flown', f'{controller}: {self.dispatcher.plan_fault}'
             )
-        self.losses.excused.clear()
         self.send(batch)
         for outcome in ended:
             self.desk.end(outcome)
@@ -342,12 +347,8 @@ class CoordinatorNode(SecNode):
         """Whether the next slot may begin."""
         if not self.clock.lockstep:
             return self.clock.now_s() >= self.slot_start_s + self.slot_s() - 1e-9
-        acknowledged = all(
-            self.servers.state[server].decision_slot >= self.slot or server in self.losses.excused
-            for server in self.servers.living()
-        )
         return (
-            acknowledged
+            not self.losses.unfinished()
             and self.losses.is_quiet
             and not self.dispatcher.owes(self.ledger.in_flight())
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import replace
 from typing import Any
 
@@ -51,9 +52,10 @@ class Dispatcher:
         slot: int,
         devices: Roster[Any],
         servers: Roster[msg.ServerState],
+        serving: Container[int],
         server_names: list[str],
     ) -> None:
-        """Take down where everybody is, and prepare the request for the links."""
+        """Take down where everybody is and who serves, and prepare the request for the links."""
         present = [device for device in devices.expected if device in devices.state]
         message = msg.SlotState(
             slot=slot, scenario=self._scenario.settings.name, models=self._profiles
@@ -67,7 +69,7 @@ class Dispatcher:
         self._streaming = [row for row, device in enumerate(present) if devices.state[device][4]]
         for server in servers.expected:
             state = servers.state.get(server) or self._unknown(server, server_names[server])
-            state.alive = servers.is_living(server)
+            state.alive = server in serving
             message.servers.append(state)
         self._gathered = message
         self.link_request = msg.LinkRequest(

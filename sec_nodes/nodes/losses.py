@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SILENT, RESTARTED = 'silent', 'started again'
 SAID = {SILENT: 'is silent', RESTARTED: 'has started again'}
 """Reasons for which servers are lost that they have not given themselves, in full."""
+SLOT_PATIENCE_S = 120.0
+"""Wall time for the servers' part of a slot in lockstep [s]; what they wait for themselves they
+give up sooner."""
 SERVER_FAILING = 'server_failing'
 """How reasons begin for which servers give tasks up that they fail with."""
 
@@ -32,8 +35,9 @@ class Losses:
     """
 
     def __init__(self, node: CoordinatorNode) -> None:
-        self.excused: set[int] = set()
-        """Servers that have started again since the assignments of the slot, and know of none."""
+        self.left_out: set[int] = set()
+        """Servers that take no part until they report on a slot that opens: those that have
+        started again, and know neither time nor assignments, and those that did not finish one."""
         self._node, self._desk, self._muster = node, node.desk, node.muster
         self._fails_over = node.world.failover is not None
         self.failures = node.advertise(names.FAILURE)
@@ -51,6 +55,10 @@ class Losses:
 
     # -- who is there ----------------------------------------------------------------------------
 
+    def serving(self) -> list[int]:
+        """Servers that take part in the slot, ascending."""
+        return [one for one in self._muster.servers.living() if one not in self.left_out]
+
     def look(self) -> None:
         """Look after what time alone changes."""
         self._notice_silence()
@@ -58,6 +66,7 @@ class Losses:
             if self._muster.listened_s > until_s:
                 self._take_back(server, still_relays=True)
         self._give_up_tries()
+        self._leave_out_the_slow()
         self.send_on()
 
     def hear_server(self, state: msg.ServerState, slot: int) -> None:
@@ -76,9 +85,13 @@ class Losses:
             if server in self._last_words:
                 self._take_back(server)
         if restarted:
-            self.excused.add(server)
+            self.left_out.add(server)
+            if slot < 0:
+                self._muster.servers.slot.pop(server, None)
             if not was_missing:
                 self._lose([server], RESTARTED)
+        if node.is_gathering and slot == node.slot:
+            self.left_out.discard(server)
 
     def _notice_silence(self) -> None:
         node = self._node
@@ -129,6 +142,24 @@ class Losses:
         notice.header.stamp = node.stamp_of_now()
         self.notices.publish(notice)
 
+    def _leave_out_the_slow(self) -> None:
+        """Where the clock waits for servers, it does not wait for good."""
+        node = self._node
+        waited_s = time.monotonic() - node.phase_at
+        if not (node.is_serving and node.clock.lockstep and waited_s > SLOT_PATIENCE_S):
+            return
+        for server in self.unfinished():
+            node.complain(
+                'unfinished slot',
+                f'{node.names[server]} has not finished slot {node.slot} in {waited_s:.0f} s',
+            )
+            self.left_out.add(server)
+
+    def unfinished(self) -> list[int]:
+        """Servers that have not yet said that they know, or have done, what the slot asks for."""
+        state = self._muster.servers.state
+        return [one for one in self.serving() if state[one].decision_slot < self._node.slot]
+
     # -- what becomes of tasks -------------------------------------------------------------------
 
     def take_report(self, report: msg.TaskReport) -> None:
@@ -144,15 +175,17 @@ class Losses:
 
     def take_back_undelivered(self, batch: msg.AssignmentBatch) -> None:
         """Tries of a decision at servers that were lost while it was made go on elsewhere."""
-        node = self._node
+        node, serving = self._node, {LOCAL, *self.serving()}
         for order in batch.assignments:
-            if order.server == LOCAL or self._muster.servers.is_living(order.server):
+            if order.server in serving:
                 continue
             entry = node.ledger.open[order.task_id]
             reason = f'server_lost: {node.names[order.server]}'
             self._desk.give_up(entry, reason, culprit=order.server)
             if node.world.missions is None and order.task_id in node.ledger.open:
                 self._orphan(entry, node.now_s)
+        if any(relay.satellite not in serving for relay in batch.relays):
+            self._relay_alone()
         self.send_on()
 
     def send_on(self) -> None:
@@ -163,7 +196,7 @@ class Losses:
         self._orphans.clear()
         redirected = node.dispatcher.redirect(
             [entry for entry, _ in orphans if entry.task.task_id in node.ledger.open],
-            self._muster.servers.living(),
+            self.serving(),
             max(from_s for _, from_s in orphans),
         )
         if redirected.batch.assignments:

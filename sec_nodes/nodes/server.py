@@ -56,7 +56,7 @@ class ServerNode(ServingNode):
             self.news,
             self.reports,
             self.listen(names.SLOT_START, self.on_slot_start),
-            self.listen(names.ASSIGNMENTS, self.on_assignments),
+            self.listen(names.ASSIGNMENTS, self.take_assignments),
         ]
         for lane in self.lanes.values():
             lane.intake = OrderedIntake(partial(self.schedule, lane))
@@ -151,6 +151,13 @@ class ServerNode(ServingNode):
         report.header.frame_id = names.MAP_FRAME
         report.header.stamp = to_stamp(time_s)
         return report
+
+    def take_assignments(self, batch: msg.AssignmentBatch) -> None:
+        """Serve a slot, unless it began before this process: its time is not known here."""
+        if self.reported_slot < 0:
+            self.complain('assignments before any slot', f'slot {batch.slot}')
+            return
+        self.on_assignments(batch)
 
     def on_assignments(self, batch: msg.AssignmentBatch) -> None:
         """Learn which payloads to expect and where to fly."""

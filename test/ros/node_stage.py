@@ -259,5 +259,5 @@ def slot_dispatcher(world: World, slot: int) -> Dispatcher:
         servers.heard(server, server_state(world, server), slot, 0.0)
     dispatcher = Dispatcher(world, create('nearest_uav', scenario, 1), ledger)
     server_names = [scenario.server_name(server) for server in servers.expected]
-    dispatcher.gather(slot, devices, servers, server_names)
+    dispatcher.gather(slot, devices, servers, servers.living(), server_names)
     return dispatcher

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 from unittest.mock import Mock
 
@@ -15,8 +16,10 @@ rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 from failover_stage import robust_file  # noqa: E402
 from node_stage import next_domain, server_state  # noqa: E402
 
+from sec_nodes.controllers.base import create  # noqa: E402
 from sec_nodes.loop.ledger import Task  # noqa: E402
 from sec_nodes.nodes.coordinator import CoordinatorNode  # noqa: E402
+from sec_nodes.nodes.losses import SLOT_PATIENCE_S  # noqa: E402
 from sec_nodes.nodes.slot_messages import decision_message, links_message, receivers_from  # noqa: E402
 from sec_nodes.nodes.task_messages import request_from  # noqa: E402
 from sec_nodes.nodes.vector_messages import array3, point, vector3  # noqa: E402
@@ -44,7 +47,7 @@ class Desk:
         self.outcomes: list[msg.TaskOutcome] = []
         self.migrations: list[msg.Migration] = []
         self.notices: list[msg.FailureNotice] = []
-        node.batches = Mock(publish=self.batches.append)
+        node.batches = Mock(publish=lambda batch: self.batches.append(deepcopy(batch)))
         node.desk.outcomes = Mock(publish=self.outcomes.append)
         node.losses.migrations = Mock(publish=self.migrations.append)
         node.losses.notices = Mock(publish=self.notices.append)
@@ -70,10 +73,8 @@ class Desk:
 
     def report_servers(self, slot: int, *servers: int, **fields: Any) -> None:
         chosen = servers or tuple(range(self.world.settings.n_servers))
-        states = [
-            server_state(self.world, server, has_battery=False, energy_left_j=0.0, **fields)
-            for server in chosen
-        ]
+        given = {'has_battery': False, 'energy_left_j': 0.0, 'decision_slot': -1, **fields}
+        states = [server_state(self.world, server, **given) for server in chosen]
         self.node.on_server_report(msg.ServerReport(slot=slot, servers=states))
 
     def gather(self, slot: int) -> None:
@@ -95,7 +96,10 @@ class Desk:
             receivers_from(request.servers),
         )
         servers = [server.server_id for server in request.servers]
-        self.node.on_link_table(links_message(request.slot, request.device_id, servers, links))
+        table = links_message(request.slot, request.device_id, servers, links)
+        if self.world.relays is not None:
+            table.relay_gain = self.world.relay_gain(request.slot).tolist()
+        self.node.on_link_table(table)
 
     def decide(self, server: list[int], backup: int = LOCAL) -> None:
         """Send each task to one server, cut in the middle; fixed shares and powers."""
@@ -373,6 +377,85 @@ def test_a_server_that_has_started_again_has_lost_its_tasks(robust: Desk) -> Non
     robust.report_servers(-1, 1, started_ns=7)
     assert {order.device_id for order in robust.batches[1].assignments} == {3, 4, 5}
     assert [notice.reason for notice in robust.notices] == ['started again']
+
+
+def test_a_server_that_starts_again_before_the_decision_sits_the_slot_out(lockstep: Desk) -> None:
+    node = lockstep.node
+    lockstep.gather(0)
+    lockstep.link()
+    lockstep.report_servers(-1, 1, started_ns=7)
+    lockstep.decide(TO_THREE, backup=2)
+    decided, redirected = lockstep.batches
+    assert {o.task_id for o in redirected.assignments} == {
+        o.task_id for o in orders_to(decided, 1)
+    }
+    assert 1 not in {order.server for order in redirected.assignments}
+    latest = {order.task_id: order for batch in lockstep.batches for order in batch.assignments}
+    for order in latest.values():
+        lockstep.answer(order)
+    lockstep.report_servers(-1, 0, 2, decision_slot=0)
+    # it knows neither the slot nor its assignments, and has nothing to acknowledge
+    assert node.slot == 1
+
+    lockstep.report_devices(1)
+    lockstep.report_servers(1, 0, 2)
+    lockstep.report_servers(-1, 1, started_ns=7)
+    assert node.is_gathering
+    lockstep.report_servers(1, 1, started_ns=7)
+    lockstep.link()
+    assert node.dispatcher.state.servers.alive.tolist() == [True] * 3
+    lockstep.decide(TO_THREE, backup=2)
+    for order in lockstep.batches[-1].assignments:
+        lockstep.answer(order)
+    lockstep.report_servers(-1, 0, 2, decision_slot=1)
+    assert node.slot == 1
+    lockstep.report_servers(-1, 1, started_ns=7, decision_slot=1)
+    assert node.slot == 2
+
+
+def test_who_reports_on_a_slot_too_late_is_left_out_of_it(lockstep: Desk) -> None:
+    lockstep.report_servers(-1, started_ns=1)
+    lockstep.report_servers(-1, 1, started_ns=7)
+    lockstep.node.open_slot(0)
+    lockstep.report_devices(0)
+    lockstep.report_servers(0, 0, 2, started_ns=1)
+    lockstep.node.ask_for_links()
+    lockstep.report_servers(0, 1, started_ns=7)
+    lockstep.link()
+    assert lockstep.node.dispatcher.state.servers.alive.tolist() == [True, False, True]
+
+
+def test_the_clock_does_not_wait_for_good_for_a_server(lockstep: Desk) -> None:
+    node = lockstep.node
+    lockstep.serve(0, TO_THREE)
+    for order in lockstep.batches[0].assignments:
+        lockstep.answer(order)
+    lockstep.report_servers(-1, 0, 2, decision_slot=0)
+    node.tick()
+    assert node.slot == 0
+    node.phase_at -= SLOT_PATIENCE_S
+    node.tick()
+    assert node.slot == 1
+    assert node.counts['unfinished slot'] == 1
+    assert node.servers.living() == [0, 1, 2]
+
+
+def test_a_satellite_that_starts_again_before_the_decision_is_not_waited_for() -> None:
+    desk = Desk('maritime', speed=0.0)
+    try:
+        node, uavs = desk.node, desk.world.settings.uavs.count
+        desk.gather(0)
+        desk.link()
+        desk.report_servers(-1, uavs, started_ns=7)
+        state = node.dispatcher.state
+        decision = create('jcorm', desk.world.scenario, 1).decide(state)
+        node.on_decision(decision_message(state, decision))
+        assert {relay.satellite for relay in desk.batches[0].relays} == {uavs}
+        alone = [batch for batch in desk.batches[1:] if batch.relays]
+        assert [batch.repair for batch in alone] == [True]
+        assert [(relay.satellite, relay.ratio) for relay in alone[0].relays] == [(LOCAL, 0)] * uavs
+    finally:
+        desk.close()
 
 
 def test_in_lockstep_time_passes_that_the_clock_does_not_show(lockstep: Desk) -> None:

@@ -553,6 +553,22 @@ def test_a_killed_uav_finds_its_store_again(tmp_path: Path) -> None:
         stage.end()
 
 
+def test_a_slot_that_began_before_the_uav_is_not_its_own(tmp_path: Path) -> None:
+    """Its time is not known: whatever waited for it in lockstep would wait for good."""
+    with Stage(SAYS, HEARS) as stage:
+        begin(stage, tmp_path)
+        early, slot = next(slots), next(slots)
+        assign(stage, early, tasks_of(stage, early, 1e6), order_of())
+        stage.until_counted('assignments before any slot')
+        stage.open_slot(slot, slot * SETTINGS.slot_s)
+        stage.next(names.SERVER_REPORT, lambda report: report.slot == slot)
+        assign(stage, slot, [], order_of())
+        uploads(stage, slot)
+        acknowledged(stage, slot)
+        assert {report.slot for report in stage.heard[names.RELAY_REPORT.name]} == {slot}
+        stage.end()
+
+
 def test_paced_everything_leaves_at_its_time(tmp_path: Path) -> None:
     with Stage(SAYS, HEARS) as stage:
         begin(stage, tmp_path)

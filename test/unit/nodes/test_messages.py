@@ -168,7 +168,7 @@ def make_message(world: SurveyWorld, gathered: tuple[Any, ...]) -> msg.SlotState
     for number, server in enumerate(servers):
         second.heard(number, server, 5, 0.0)
     dispatcher = Dispatcher(world, create('local_only', world.scenario), ledger)
-    dispatcher.gather(5, first, second, ['uav_0', 'satellite_0'])
+    dispatcher.gather(5, first, second, second.living(), ['uav_0', 'satellite_0'])
     return dispatcher.make_state(
         slot_messages.links_message(5, [0, 1, 2], [0, 1], links), 5.0, world.settings.slot_s
     )
