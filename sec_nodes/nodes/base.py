@@ -32,6 +32,9 @@ from sec_nodes.world import World, build_world
 CONFIGURATION_ERRORS = (ParameterError, ConfigError, ControllerError, ModelError, PictureError)
 DIAGNOSTICS_PERIOD_S = 1.0
 LOG_PERIOD_S = 5.0
+SLOW_START_S = 5.0
+"""Wall time after which a node names what is missing [s]."""
+WAITING_LOG_S = 30.0
 
 ParametersT = TypeVar('ParametersT', bound='CommonParameters')
 
@@ -63,6 +66,7 @@ class SecNode(Node):
         self.exit_code: int | None = None
         """Set when the process shall end."""
         self._unwired: list[Any] | None = None
+        self._wiring_since = 0.0
         self.settings_of_run: Any = read_parameters(self, kind)
         self._diagnostics = self.advertise(names.DIAGNOSTICS)
         self.create_wall_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics)
@@ -97,8 +101,12 @@ class SecNode(Node):
         A message that is published before both sides have found each other is lost for one of
         them. At least one partner must be there; once true, it stays true.
         """
-        awaited = endpoints if self._unwired is None else self._unwired
-        self._unwired = [one for one in awaited if not is_matched(self, one)]
+        if self._unwired is None:
+            self._unwired, self._wiring_since = list(endpoints), time.monotonic()
+        self._unwired = [one for one in self._unwired if not is_matched(self, one)]
+        if self._unwired and time.monotonic() - self._wiring_since > SLOW_START_S:
+            topics = ', '.join(one.topic_name for one in self._unwired)
+            self.get_logger().info(f'not connected: {topics}', throttle_duration_sec=WAITING_LOG_S)
         return not self._unwired
 
     def interrupt(self) -> None:

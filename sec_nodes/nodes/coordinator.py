@@ -7,6 +7,7 @@ happens, each task that it has heard of ends exactly once.
 
 from __future__ import annotations
 
+import math
 import time
 from enum import Enum, auto
 from typing import Any
@@ -17,7 +18,7 @@ from rclpy.duration import Duration
 from sec_nodes.controllers.base import create
 from sec_nodes.loop.ledger import Ledger
 from sec_nodes.nodes import names
-from sec_nodes.nodes.base import SecNode, run
+from sec_nodes.nodes.base import SLOW_START_S, SecNode, is_matched, run
 from sec_nodes.nodes.clock import SimulatedRunClock, WallRunClock
 from sec_nodes.nodes.coordinator_parameters import Parameters
 from sec_nodes.nodes.dispatch import Dispatcher
@@ -39,8 +40,9 @@ LOCKSTEP_PATIENCE = 10
 still."""
 RESEND_S = 0.5
 """Wall time after which an unanswered request is repeated [s]."""
-SLOW_START_S = 5.0
-"""Wall time after which the coordinator names those whom it waits for [s]."""
+SETTLE_S = 1.2
+"""Wall time for nodes to find each other once the coordinator has found them all [s]: nobody is
+sent anything who is not yet known, and what discovery loses, Fast DDS repeats after a second."""
 
 
 class Phase(Enum):
@@ -89,14 +91,15 @@ class CoordinatorNode(SecNode):
             else WallRunClock(self)
         )
         self.advertise_all()
-        self.listen(names.SLOT_DECISION, self.on_decision)
+        self.decisions = self.listen(names.SLOT_DECISION, self.on_decision)
+        self.tables = self.listen(names.LINK_TABLE, self.on_link_table)
         self.lifelines = (
             self.starts,
             self.requests,
             self.batches,
+            self.tables,
             self.listen(names.DEVICE_REPORT, self.on_device_report),
             self.listen(names.SERVER_REPORT, self.on_server_report),
-            self.listen(names.LINK_TABLE, self.on_link_table),
             self.listen(names.TASK_REPORT, self.on_task_report),
         )
         self.listen(names.READY, lambda message: self.muster.unready.discard(message.data))
@@ -105,6 +108,8 @@ class CoordinatorNode(SecNode):
         self.phase_at = self.resent_at = self.slot_at = self.news_at = time.monotonic()
         self.outcome = msg.SlotOutcome()
         self.waiting_for = ''
+        self.whole_at = math.inf
+        """Since when nobody is missing [instant of the machine]."""
         self.create_wall_timer(TICK_S, self.tick)
 
     def advertise_all(self) -> None:
@@ -178,7 +183,7 @@ class CoordinatorNode(SecNode):
             if waited_s > patience_s * (LOCKSTEP_PATIENCE if self.clock.lockstep else 1):
                 self.abort('the channel does not answer link requests')
         elif self.phase is Phase.DECIDING:
-            nobody = self.states.get_subscription_count() == 0
+            nobody = not is_matched(self, self.decisions)
             patience = LOCKSTEP_PATIENCE if self.clock.lockstep else 1
             patience_s = patience * self.chosen.decision_timeout_s + self.planning_s()
             if nobody or waited_s > patience_s:
@@ -202,12 +207,16 @@ class CoordinatorNode(SecNode):
     def wait_for_fleet(self, waited_s: float) -> None:
         """Begin when everybody has been heard of."""
         missing = self.muster.absent()
-        if not missing and self.states.get_subscription_count() == 0:
+        if not missing and not is_matched(self, self.decisions):
             missing = ['controller']
-        if not missing and self.requests.get_subscription_count() == 0:
+        if not missing and not is_matched(self, self.tables):
             missing = ['channel']
-        if not missing and self.wired(*self.lifelines):
-            self.begin()
+        if missing or not self.wired(*self.lifelines):
+            self.whole_at = math.inf
+        else:
+            self.whole_at = min(self.whole_at, time.monotonic())
+            if time.monotonic() - self.whole_at > SETTLE_S:
+                self.begin()
             return
         shown = ', '.join(missing[:8]) + (' ...' if len(missing) > 8 else '')
         if waited_s > self.chosen.await_timeout_s:

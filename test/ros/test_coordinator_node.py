@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from unittest.mock import Mock
 
 import pytest
@@ -17,9 +18,18 @@ from sec_nodes.nodes import names  # noqa: E402
 from sec_nodes.nodes.coordinator import (  # noqa: E402
     FAREWELL_S,
     LONG_FAREWELL_S,
+    SETTLE_S,
     CoordinatorNode,
 )
 from sec_offload import msg  # noqa: E402
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what others do."""
+    give_up = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -82,6 +92,56 @@ def test_who_is_missing_is_named(node: CoordinatorNode) -> None:
     assert [state.state for state in said[1:]] == [msg.RunState.ABORTED]
     assert said[1].detail == 'no report within 60.0 s from: uav_1, satellite_1, recorder'
     assert node.counts['unknown server'] == 1
+
+
+def everybody_reports(node: CoordinatorNode) -> None:
+    count = node.world.settings.devices.count
+    report = msg.DeviceReport(slot=-1, device_id=range(count), flop_s=[1e8] * count)
+    report.position, report.velocity = [Point()] * count, [Vector3()] * count
+    report.backlog_s = [0.0] * count
+    node.on_device_report(report)
+    servers = [server_state(node.world, server) for server in range(7)]
+    node.on_server_report(msg.ServerReport(slot=-1, servers=servers))
+    node.muster.unready.clear()
+
+
+def test_who_only_listens_is_no_controller_and_no_channel(node: CoordinatorNode) -> None:
+    said: list[str] = []
+    node.run_states = Mock(publish=lambda state: said.append(state.detail))
+    everybody_reports(node)
+    said.clear()
+    recorder = rclpy.create_node('recorder')
+    try:
+        for topic in (names.SLOT_STATE, names.LINK_REQUEST):
+            recorder.create_subscription(topic.type, topic.name, lambda _: None, topic.qos)
+        until(lambda: node.states.get_subscription_count() == 1)
+        until(lambda: node.requests.get_subscription_count() == 1)
+        node.wait_for_fleet(10.0)
+        for topic in (names.SLOT_DECISION, names.LINK_TABLE):
+            recorder.create_publisher(topic.type, topic.name, topic.qos)
+            until(lambda topic=topic: node.count_publishers(topic.name) == 1)
+            node.wait_for_fleet(10.0)
+    finally:
+        recorder.destroy_node()
+    assert said == ['for controller', 'for channel', 'for topics to be connected']
+
+
+def test_those_who_have_just_come_may_find_each_other(
+    node: CoordinatorNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('sec_nodes.nodes.coordinator.is_matched', lambda *_: True)
+    monkeypatch.setattr(node, 'wired', lambda *_: True)
+    everybody_reports(node)
+    node.wait_for_fleet(1.0)
+    assert node.slot == -1
+    node.muster.unready.add('recorder')
+    node.wait_for_fleet(1.0 + SETTLE_S)
+    node.muster.unready.clear()
+    node.wait_for_fleet(1.0 + SETTLE_S)
+    assert node.slot == -1
+    node.whole_at -= SETTLE_S
+    node.wait_for_fleet(1.0 + 2 * SETTLE_S)
+    assert node.slot == 0
 
 
 def test_who_is_nowhere_is_not_taken_for_present(node: CoordinatorNode) -> None:
