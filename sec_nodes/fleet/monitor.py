@@ -70,6 +70,10 @@ class Monitor:
                 return None
             time.sleep(0.05)
 
+    def seen(self) -> set[str]:
+        """Names of the nodes that are in the domain, as far as they have been discovered."""
+        return set(self._node.get_node_names())
+
     def start(self) -> None:
         """Subscribe and spin."""
         board = self._scoreboard

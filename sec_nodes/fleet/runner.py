@@ -7,7 +7,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from importlib import import_module
@@ -22,6 +22,7 @@ from sec_nodes.fleet.plan import Plan, write_plan
 from sec_nodes.fleet.scoreboard import Scoreboard
 from sec_nodes.fleet.settings import FleetSettings
 from sec_nodes.fleet.supervisor import Exit, Program, Supervisor
+from sec_nodes.fleet.unseen import Unseen
 from sec_nodes.fleet.view import REFRESH_S, View
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ class Run:
         self._has_coordinator = any(spec.node == COORDINATOR for spec in plan.processes)
         self._over_since: float | None = None
         self._of_processes: queue.SimpleQueue[Step] = queue.SimpleQueue()
+        self._unseen = Unseen()
+        self._replaced: set[str] = set()
+        """Processes that were killed to be started again."""
         self.message = ''
         """Why the run did not finish."""
 
@@ -102,11 +106,11 @@ class Run:
                         raise busy(domain, f'node {other}')
                 write_plan(self._plan)
                 monitor.start()
-                return self._supervise(board)
+                return self._supervise(board, monitor)
             finally:
                 monitor.close()
 
-    def _supervise(self, board: Scoreboard) -> int:
+    def _supervise(self, board: Scoreboard, monitor: Monitor) -> int:
         supervisor = Supervisor(
             [program(spec, self._plan.files) for spec in self._plan.processes],
             self._plan.files.logs,
@@ -116,7 +120,7 @@ class Run:
         self._view.open()
         try:
             supervisor.start()
-            code = self._watch(supervisor, board)
+            code = self._watch(supervisor, board, monitor)
         finally:
             try:
                 supervisor.stop(self._interrupts.hurry)
@@ -124,10 +128,12 @@ class Run:
                 self._view.close()
         return code
 
-    def _watch(self, supervisor: Supervisor, board: Scoreboard) -> int:
+    def _watch(self, supervisor: Supervisor, board: Scoreboard, monitor: Monitor) -> int:
         code: int | None = None
         while True:
             self._obey(supervisor, board)
+            if board.snapshot().state == 'waiting':
+                self._replace_unseen(supervisor, board, monitor.seen())
             exits = supervisor.wait(REFRESH_S)
             self._view.update(board.snapshot())
             if self._interrupts.count:
@@ -166,6 +172,15 @@ class Run:
                 board.note(f'{spec.name} may go on')
                 supervisor.resume(spec.name)
 
+    def _replace_unseen(
+        self, supervisor: Supervisor, board: Scoreboard, seen: Collection[str]
+    ) -> None:
+        """Start processes again that nobody sees: nothing is lost yet."""
+        for name in self._unseen.look(supervisor.running, seen, time.monotonic()):
+            board.note(f'{name} is not seen by the others; it is started again')
+            self._replaced.add(name)
+            supervisor.kill(name)
+
     def _environment(self) -> dict[str, str]:
         """What the processes find: logs of ROS go into the run's folder, crashes leave a trace."""
         logs = str(self._plan.files.logs / 'ros')
@@ -177,6 +192,10 @@ class Run:
         if ended.is_configuration_error:
             self.message = f'{ended.name}: {ended.message}'
             return BAD_CONFIGURATION
+        if ended.name in self._replaced:
+            self._replaced.remove(ended.name)
+            if ended.respawns or supervisor.restart(ended.name):
+                return None
         if node == COORDINATOR:
             if ended.code not in (FINISHED, ABORTED):
                 self.message = f'{ended.describe()}; see {supervisor.log(ended.name)}'

@@ -133,6 +133,10 @@ class Supervisor:
         self._due.setdefault(name, (time.monotonic() + self._retry_delay_s, tries))
         return True
 
+    def kill(self, name: str) -> None:
+        """End a process at once."""
+        self._signal([name], signal.SIGKILL)
+
     def give_up(self, name: str) -> None:
         """Do not start a process again when it dies, unless `revive` is called."""
         self._given_up.add(name)

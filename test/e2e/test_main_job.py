@@ -113,3 +113,16 @@ def test_one_process_a_vehicle_does_the_same(start):
     assert len(run.processes('satellite')) == 4
     assert run.finish() == 0, run.output
     run.assert_nothing_lost()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('node', ['controller', 'coordinator'])
+def test_a_process_that_nobody_sees_is_started_again(start, fleet_file, node):
+    run = start(fleet_file, '--speed', 0, '--slots', 3)
+    while not (hidden := run.processes(node)):
+        assert run.process.poll() is None
+    hidden[0].suspend()
+    run.wait_for(f'{node} is not seen by the others; it is started again')
+    assert run.finish() == 0, run.output
+    run.assert_nothing_lost()
+    assert [row['controller'] for row in run.table('slots')[:3]] == ['greedy'] * 3
