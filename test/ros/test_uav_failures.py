@@ -101,8 +101,11 @@ class Failing(Stage):
         return self.next(names.SERVER_REPORT, fits, since)
 
     def speakers(self, *servers: int) -> None:
-        """Wait until just these servers speak."""
-        self.until_reported(lambda one: [state.server_id for state in one.servers] == [*servers])
+        """Wait until just these servers speak, and none of them its last words."""
+        wanted = [(server, True) for server in servers]
+        self.until_reported(
+            lambda one: [(state.server_id, state.alive) for state in one.servers] == wanted
+        )
 
     def send(self, payload: msg.Payload) -> None:
         self.say(names.VEHICLE_PAYLOAD.of(UAVS[payload.server]), payload)
@@ -393,6 +396,7 @@ def test_a_recovered_uav_knows_nothing_of_what_it_gave_up(
     lockstep.send(payload_for(order, model))
     lockstep.fail(msg.Failure.BATTERY)
     lockstep.report_on(order)
+    lockstep.speakers(1)
     lockstep.fail(msg.Failure.RECOVER)
     lockstep.speakers(0, 1)
     lockstep.assign(again(order, server=1, holder=0))
